@@ -1,0 +1,119 @@
+"""The messages that travel on Kafka, as typed structs.
+
+Fields are only ever added, always with a default, so every released payload stays readable.
+Times are event times in Unix milliseconds; identifiers are 1 to 256 bytes of UTF-8.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+MAX_ID_BYTES = 256
+
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_BYTES)]
+Timestamp = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]  # until the year 9999
+Context = dict[str, str | int | float | bool | None]
+
+
+class UserEvent(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """What every event of a user carries; `Click` and `Purchase` add to it."""
+
+    user_id: Id
+    item_id: Id
+    timestamp_ms: Timestamp
+    event_id: Id | None = None
+    """Set it to make producer retries harmless: a repeated id of the same user is applied once."""
+    session_id: Id | None = None
+    rec_id: Id | None = None
+    """The recommendation that this event answers, if any."""
+    context: Context | None = None
+
+
+class Click(UserEvent, kw_only=True, frozen=True, omit_defaults=True):
+    """A user looked at an item, or did something with it short of buying (topic `clicks`)."""
+
+    action: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "click"
+    """`view`, `click`, `like`, `add_to_cart`, ...; an unknown action counts as `other`."""
+
+
+class Purchase(UserEvent, kw_only=True, frozen=True, omit_defaults=True):
+    """A user bought an item (topic `purchases`)."""
+
+    quantity: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1
+    price: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    """Price of one unit, in `currency`."""
+    currency: Annotated[str, msgspec.Meta(min_length=3, max_length=3)] | None = None
+    """ISO 4217 code."""
+
+
+class Trigger(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """The newest event that a recommendation answers."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    event_id: str | None = None
+
+
+class RankedItem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One place of a ranked list."""
+
+    item_id: str
+    score: float
+    rank: int
+    """1 is the best."""
+    sources: tuple[str, ...] = ()
+    """The candidate sources that proposed the item."""
+    reasons: tuple[str, ...] = ()
+
+
+class ServingModel(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The release that computed a list, and what ran it."""
+
+    name: str
+    version: str
+    backend: str
+
+
+class Experiment(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The arm of an experiment in which a list was made."""
+
+    name: str
+    arm: str
+
+
+class Recommendation(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """A fresh ranked list for one user (topic `recommendations`)."""
+
+    rec_id: str
+    """Derived from user, topic, partition and offset: the same input gives the same id."""
+    user_id: str
+    items: tuple[RankedItem, ...]
+    model: ServingModel
+    generated_at_ms: int
+    trigger: Trigger | None = None
+    request_id: str | None = None
+    applied: dict[str, int] = {}
+    """Last source offset applied to the user's state, by `topic/partition`: what the list covers."""
+    experiment: Experiment | None = None
+    degraded: str | None = None
+    """Why the list is not what the model would have made, or null."""
+
+
+class DeadLetter(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """A message that could not be applied, with all that is needed to replay it."""
+
+    reason: str
+    """A code of `schemas.errors.Reason`."""
+    detail: str
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    """Timestamp of the original record."""
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
