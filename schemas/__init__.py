@@ -1,0 +1,65 @@
+"""What travels on Kafka: typed messages, their codec, and the topics they travel on."""
+
+from schemas.codec import (
+    MAX_CLOCK_SKEW_MS,
+    MAX_VALUE_BYTES,
+    Encoding,
+    decode,
+    decode_output,
+    encode,
+)
+from schemas.dead_letters import dead_letter, dead_letter_headers
+from schemas.errors import Reason, RejectedMessage
+from schemas.messages import (
+    MAX_ID_BYTES,
+    Click,
+    DeadLetter,
+    Experiment,
+    Purchase,
+    RankedItem,
+    Recommendation,
+    ServingModel,
+    Trigger,
+    UserEvent,
+)
+from schemas.topics import (
+    CLICKS,
+    DEAD_LETTERS,
+    DEFAULT_PARTITIONS,
+    PURCHASES,
+    RECOMMENDATIONS,
+    TOPICS,
+    Topic,
+    topic_name,
+)
+
+__all__ = [
+    "CLICKS",
+    "DEAD_LETTERS",
+    "DEFAULT_PARTITIONS",
+    "MAX_CLOCK_SKEW_MS",
+    "MAX_ID_BYTES",
+    "MAX_VALUE_BYTES",
+    "PURCHASES",
+    "RECOMMENDATIONS",
+    "TOPICS",
+    "Click",
+    "DeadLetter",
+    "Encoding",
+    "Experiment",
+    "Purchase",
+    "RankedItem",
+    "Reason",
+    "Recommendation",
+    "RejectedMessage",
+    "ServingModel",
+    "Topic",
+    "Trigger",
+    "UserEvent",
+    "dead_letter",
+    "dead_letter_headers",
+    "decode",
+    "decode_output",
+    "encode",
+    "topic_name",
+]

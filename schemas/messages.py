@@ -14,7 +14,10 @@ MAX_ID_BYTES = 256
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_BYTES)]
 Timestamp = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]  # until the year 9999
-Context = dict[str, str | int | float | bool | None]
+# Bounds that every real value keeps and that infinity and NaN break.
+Price = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
+Number = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]
+Context = dict[str, str | int | Number | bool | None]
 
 
 class UserEvent(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
@@ -42,7 +45,7 @@ class Purchase(UserEvent, kw_only=True, frozen=True, omit_defaults=True):
     """A user bought an item (topic `purchases`)."""
 
     quantity: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1
-    price: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    price: Price | None = None
     """Price of one unit, in `currency`."""
     currency: Annotated[str, msgspec.Meta(min_length=3, max_length=3)] | None = None
     """ISO 4217 code."""
@@ -97,7 +100,7 @@ class Recommendation(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     trigger: Trigger | None = None
     request_id: str | None = None
     applied: dict[str, int] = {}
-    """Last source offset applied to the user's state, by `topic/partition`: what the list covers."""
+    """What the list covers: last offset applied to the user's state, by `topic/partition`."""
     experiment: Experiment | None = None
     degraded: str | None = None
     """Why the list is not what the model would have made, or null."""
@@ -117,3 +120,5 @@ class DeadLetter(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...] = ()
+    truncated: tuple[str, ...] = ()
+    """Which of `key`, `value`, `headers` were cut to fit; the original stays at its offset."""

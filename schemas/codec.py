@@ -1,0 +1,155 @@
+"""Bytes to messages and back: MessagePack maps, or JSON when the first byte is `{`.
+
+Whatever the bytes are, `decode` returns a valid message or raises `RejectedMessage`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from schemas.duplicates import find_duplicate_key
+from schemas.errors import Reason, RejectedMessage
+from schemas.messages import MAX_ID_BYTES, Click, DeadLetter, Purchase, Recommendation
+
+Encoding = Literal["msgpack", "json"]
+Event = TypeVar("Event", Click, Purchase)
+Output = TypeVar("Output", Recommendation, DeadLetter)
+
+MAX_VALUE_BYTES = 256 * 1024
+"""An event is a few hundred bytes; a thousand times that is a mistake, and costs every reader."""
+MAX_CLOCK_SKEW_MS = 5 * 60 * 1000
+"""Producers' clocks drift by seconds. Beyond minutes the time is wrong (seconds for milliseconds,
+a time zone), and one such event would push a user's whole history into the past."""
+
+_JSON_OBJECT = ord("{")
+_SMALL_MAP, _SMALL_MAP_END = 0x80, 0x90  # the low four bits are the number of pairs
+_LARGE_MAPS = (0xDE, 0xDF)
+_UNKNOWN_PAIRS = 1 << 32
+
+_KINDS: tuple[type[msgspec.Struct], ...] = (Click, Purchase, Recommendation, DeadLetter)
+_FROM_MSGPACK: dict[type, msgspec.msgpack.Decoder[Any]] = {
+    kind: msgspec.msgpack.Decoder(kind) for kind in _KINDS
+}
+_FROM_JSON: dict[type, msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind) for kind in _KINDS
+}
+_to_msgpack = msgspec.msgpack.Encoder().encode
+_to_json = msgspec.json.Encoder().encode
+
+
+def encode(message: msgspec.Struct, encoding: Encoding = "msgpack") -> bytes:
+    """Encode any message of `schemas.messages`; in JSON, `bytes` fields become base64."""
+    return _to_json(message) if encoding == "json" else _to_msgpack(message)
+
+
+def decode(kind: type[Event], payload: bytes | None, *, key: bytes | None, now_ms: int) -> Event:
+    """Decode and validate one record of a source topic.
+
+    `key` is the record's key, which must be the UTF-8 `user_id`: it chose the partition, and with
+    it the worker that owns the user. `now_ms` is the current time in Unix milliseconds.
+    Raises `RejectedMessage`, never anything else.
+    """
+    if payload is None:
+        raise RejectedMessage(Reason.DECODE_ERROR, "the value is null; an event needs one")
+    if len(payload) > MAX_VALUE_BYTES:
+        detail = f"the value has {len(payload)} bytes, more than {MAX_VALUE_BYTES}"
+        raise RejectedMessage(Reason.TOO_LARGE, detail)
+    message: Event = _parse(kind, payload)
+    if _pairs_at_most(payload) > _distinct_fields(message) or message.context is not None:
+        _refuse_duplicate_keys(payload)
+    if len(payload) > MAX_ID_BYTES:  # no id is longer than the whole
+        _check_id_bytes(message)
+    if message.user_id.encode() != key:
+        raise RejectedMessage(Reason.VALIDATION_ERROR, _key_mismatch(message.user_id, key))
+    if message.timestamp_ms > now_ms + MAX_CLOCK_SKEW_MS:
+        ahead_s = (message.timestamp_ms - now_ms) / 1000
+        detail = f"timestamp_ms {message.timestamp_ms} is {ahead_s:.0f} s ahead of the clock"
+        raise RejectedMessage(Reason.TIMESTAMP_IN_FUTURE, detail)
+    return message
+
+
+def decode_output(kind: type[Output], payload: bytes | None) -> Output:
+    """Decode a message that the application wrote: `Recommendation` or `DeadLetter`.
+
+    Raises `RejectedMessage` for bytes that are none.
+    """
+    if payload is None:
+        raise RejectedMessage(Reason.DECODE_ERROR, "the value is null")
+    message: Output = _parse(kind, payload)
+    return message
+
+
+def _parse(kind: type, payload: bytes) -> Any:
+    first = payload[0] if payload else None
+    try:
+        if first == _JSON_OBJECT:
+            return _FROM_JSON[kind].decode(payload)
+        if first is not None and (_SMALL_MAP <= first < _SMALL_MAP_END or first in _LARGE_MAPS):
+            return _FROM_MSGPACK[kind].decode(payload)
+    except msgspec.ValidationError as error:
+        raise RejectedMessage(Reason.VALIDATION_ERROR, str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RejectedMessage(Reason.DECODE_ERROR, str(error)) from None
+    except RecursionError:
+        raise RejectedMessage(Reason.DECODE_ERROR, "the value is nested too deeply") from None
+    found = "an empty value" if first is None else f"first byte 0x{first:02x}"
+    detail = f"neither a MessagePack map nor a JSON object: {found}"
+    raise RejectedMessage(Reason.DECODE_ERROR, detail)
+
+
+def _pairs_at_most(payload: bytes) -> int:
+    """Upper bound of the number of key-value pairs of the outermost map."""
+    first = payload[0]
+    if first == _JSON_OBJECT:
+        return payload.count(b":")
+    return first - _SMALL_MAP if first < _SMALL_MAP_END else _UNKNOWN_PAIRS
+
+
+def _distinct_fields(message: Click | Purchase) -> int:
+    """Lower bound of the number of fields that the payload named.
+
+    With as many pairs, each was named once and none is unknown, so the slow look for duplicates
+    can be spared: nearly always.
+    """
+    count = (
+        3  # user_id, item_id, timestamp_ms
+        + (message.event_id is not None)
+        + (message.session_id is not None)
+        + (message.rec_id is not None)
+    )
+    if isinstance(message, Click):
+        return count + (message.action != "click")
+    bought = (message.quantity != 1) + (message.price is not None) + (message.currency is not None)
+    return count + bought
+
+
+def _refuse_duplicate_keys(payload: bytes) -> None:
+    """Two values under one key mean different things to different readers: keep neither."""
+    try:
+        key = find_duplicate_key(payload)
+    except (ValueError, RecursionError) as error:
+        detail = f"damaged in an unknown field: {error}"
+        raise RejectedMessage(Reason.DECODE_ERROR, detail) from None
+    if key is not None:
+        detail = f"an object names the key {_short(key)} twice"
+        raise RejectedMessage(Reason.VALIDATION_ERROR, detail)
+
+
+def _check_id_bytes(message: Click | Purchase) -> None:
+    for name in ("user_id", "item_id", "event_id", "session_id", "rec_id"):
+        value = getattr(message, name)
+        if value is not None and len(value.encode()) > MAX_ID_BYTES:
+            detail = f"`$.{name}` has {len(value.encode())} bytes, more than {MAX_ID_BYTES}"
+            raise RejectedMessage(Reason.VALIDATION_ERROR, detail)
+
+
+def _key_mismatch(user_id: str, key: bytes | None) -> str:
+    if key is None:
+        return f"the record has no key; it must be the user_id {_short(user_id)}"
+    return f"the record key {_short(key)} is not the user_id {_short(user_id)}"
+
+
+def _short(value: str | bytes) -> str:
+    return repr(value if len(value) <= 64 else value[:64]) + ("..." if len(value) > 64 else "")

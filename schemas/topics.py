@@ -1,0 +1,90 @@
+"""The topics: what each carries, under which key, for how long, and who writes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from schemas.messages import Click, DeadLetter, Purchase, Recommendation
+
+DEFAULT_PARTITIONS = 4
+"""Enough for four workers. All topics keyed by user need the same count (co-partitioning)."""
+
+_DAY_MS = 24 * 60 * 60 * 1000
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic; `name` is without the deployment's prefix (see `topic_name`)."""
+
+    name: str
+    value: type[msgspec.Struct]
+    key: str
+    """What the record key is; keys are UTF-8."""
+    written_by: Literal["producers", "stream-app"]
+    cleanup_policy: Literal["delete", "compact"]
+    retention_ms: int | None
+    """How long records stay; None = for ever."""
+    message_timestamp_type: Literal["CreateTime", "LogAppendTime"]
+    """Source topics take the append time: the latency from feedback to recommendation starts
+    there, and replaying old events does not expire them at once."""
+    description: str
+
+    def config(self) -> dict[str, str]:
+        """Topic settings in Kafka's names, as `CreateTopics` takes them."""
+        return {
+            "cleanup.policy": self.cleanup_policy,
+            "message.timestamp.type": self.message_timestamp_type,
+            "retention.ms": str(-1 if self.retention_ms is None else self.retention_ms),
+        }
+
+
+CLICKS = Topic(
+    name="clicks",
+    value=Click,
+    key="user_id",
+    written_by="producers",
+    cleanup_policy="delete",
+    retention_ms=7 * _DAY_MS,
+    message_timestamp_type="LogAppendTime",
+    description="What users do with items, short of buying them.",
+)
+PURCHASES = Topic(
+    name="purchases",
+    value=Purchase,
+    key="user_id",
+    written_by="producers",
+    cleanup_policy="delete",
+    retention_ms=7 * _DAY_MS,
+    message_timestamp_type="LogAppendTime",
+    description="What users buy.",
+)
+RECOMMENDATIONS = Topic(
+    name="recommendations",
+    value=Recommendation,
+    key="user_id",
+    written_by="stream-app",
+    cleanup_policy="delete",
+    retention_ms=1 * _DAY_MS,  # a list lives until the user's next event
+    message_timestamp_type="LogAppendTime",
+    description="The fresh ranked list of a user, after every event of theirs.",
+)
+DEAD_LETTERS = Topic(
+    name="dead-letters",
+    value=DeadLetter,
+    key="the original key",
+    written_by="stream-app",
+    cleanup_policy="delete",
+    retention_ms=30 * _DAY_MS,  # time to notice, fix the producer and replay
+    message_timestamp_type="LogAppendTime",
+    description="Messages that could not be applied, with the reason and the original record.",
+)
+
+TOPICS: tuple[Topic, ...] = (CLICKS, PURCHASES, RECOMMENDATIONS, DEAD_LETTERS)
+
+
+def topic_name(prefix: str, topic: Topic) -> str:
+    """Name of the topic on the broker: `prefix` (may be empty) in front of its own name."""
+    return prefix + topic.name
