@@ -30,9 +30,7 @@ class SequenceEncoder(Protocol):
     state_size: int
     """`S`, the size of one user's recurrent state."""
 
-    def step(
-        self, states: Floats, item_vectors: Floats, features: Floats
-    ) -> tuple[Floats, Floats]:
+    def step(self, states: Floats, item_vectors: Floats, features: Floats) -> tuple[Floats, Floats]:
         """Advance each user by one event.
 
         Takes states `[B, S]` (zeros for a user without events), item vectors `[B, d]` and
