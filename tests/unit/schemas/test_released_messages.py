@@ -1,0 +1,147 @@
+"""What a released version wrote stays readable for ever.
+
+`golden/v<version>/` holds payloads of every message type as that version wrote them. They are
+frozen: a later version adds its own directory and its own entry here, and edits none.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from schemas import (
+    TOPICS,
+    Click,
+    DeadLetter,
+    Experiment,
+    Purchase,
+    RankedItem,
+    Recommendation,
+    ServingModel,
+    Trigger,
+    decode,
+    decode_output,
+)
+
+GOLDEN = Path(__file__).parent / "golden"
+NOW_MS = 1_750_000_000_000
+
+RELEASED: dict[str, dict[str, msgspec.Struct]] = {
+    "v0.1.0": {
+        "click_minimal": Click(user_id="u1", item_id="i1", timestamp_ms=1_700_000_000_000),
+        "click_full": Click(
+            user_id="user-é",
+            item_id="item/7",
+            timestamp_ms=1_700_000_000_123,
+            event_id="e-1",
+            session_id="s-1",
+            rec_id="r-1",
+            context={"page": "home", "position": 3, "dwell_s": 1.5, "logged_in": True, "ab": None},
+            action="add_to_cart",
+        ),
+        "purchase_minimal": Purchase(user_id="u1", item_id="i1", timestamp_ms=0),
+        "purchase_full": Purchase(
+            user_id="u1",
+            item_id="i1",
+            timestamp_ms=1_700_000_000_123,
+            event_id="e-2",
+            session_id="s-1",
+            rec_id="r-1",
+            context={"channel": "app"},
+            quantity=3,
+            price=19.9,
+            currency="EUR",
+        ),
+        "recommendation_minimal": Recommendation(
+            rec_id="r-1",
+            user_id="u1",
+            items=(),
+            model=ServingModel(name="m", version="1", backend="onnxruntime"),
+            generated_at_ms=1_700_000_000_200,
+        ),
+        "recommendation_full": Recommendation(
+            rec_id="r-2",
+            user_id="u1",
+            items=(
+                RankedItem(
+                    item_id="i9",
+                    score=1.25,
+                    rank=1,
+                    sources=("personal", "transitions"),
+                    reasons=("after i1",),
+                ),
+                RankedItem(item_id="i8", score=-0.5, rank=2),
+            ),
+            model=ServingModel(name="movielens", version="3", backend="onnxruntime"),
+            generated_at_ms=1_700_000_000_200,
+            trigger=Trigger(
+                topic="clicks",
+                partition=2,
+                offset=41,
+                timestamp_ms=1_700_000_000_123,
+                event_id="e-1",
+            ),
+            request_id="q-1",
+            applied={"clicks/2": 41, "purchases/2": 7},
+            experiment=Experiment(name="rank", arm="b"),
+            degraded="no model: popular items",
+        ),
+        "dead_letter_minimal": DeadLetter(
+            reason="decode_error",
+            detail="the value is null; an event needs one",
+            topic="clicks",
+            partition=0,
+            offset=5,
+            timestamp_ms=1_700_000_000_000,
+            key=None,
+            value=None,
+        ),
+        "dead_letter_full": DeadLetter(
+            reason="validation_error",
+            detail="Object missing required field `item_id`",
+            topic="shop.clicks",
+            partition=3,
+            offset=6,
+            timestamp_ms=1_700_000_000_000,
+            key=b"u\xff",
+            value=b"\x81\xa7user_id\xa2u1",
+            headers=(("trace", b"\x00\x01"), ("empty", None)),
+            truncated=("headers",),
+        ),
+    }
+}
+SAMPLES = [
+    pytest.param(path, message, id=f"{version}/{path.name}")
+    for version, messages in RELEASED.items()
+    for name, message in messages.items()
+    for path in (GOLDEN / version / f"{name}.json", GOLDEN / version / f"{name}.msgpack")
+]
+
+
+def read(payload: bytes, like: msgspec.Struct) -> msgspec.Struct:
+    if isinstance(like, Click | Purchase):
+        return decode(type(like), payload, key=like.user_id.encode(), now_ms=NOW_MS)
+    assert isinstance(like, Recommendation | DeadLetter)
+    return decode_output(type(like), payload)
+
+
+@pytest.mark.parametrize(("path", "message"), SAMPLES)
+def test_a_released_payload_reads_as_it_was_meant(path, message):
+    assert read(path.read_bytes(), message) == message
+
+
+@pytest.mark.parametrize(("path", "message"), SAMPLES)
+def test_a_field_of_a_later_version_is_ignored(path, message):
+    codec = msgspec.json if path.suffix == ".json" else msgspec.msgpack
+    fields = codec.decode(path.read_bytes())
+    payload = codec.encode({"from_the_future": {"deep": [1, 2.5, None]}, **fields})
+    assert read(payload, message) == message
+
+
+@pytest.mark.parametrize("version", RELEASED)
+def test_every_message_type_has_samples_and_no_sample_is_forgotten(version):
+    messages = RELEASED[version]
+    assert {type(message) for message in messages.values()} == {topic.value for topic in TOPICS}
+    assert {path.stem for path in (GOLDEN / version).iterdir()} == messages.keys()
