@@ -6,10 +6,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from stream_app.errors import UserError
+
 Size = Annotated[int, msgspec.Meta(ge=1, le=65_536)]
 
 
-class EncoderError(Exception):
+class EncoderError(UserError):
     """An encoder cannot be loaded or run; the message says what is wrong and what to do."""
 
 

@@ -20,7 +20,9 @@ class ItemIndex(Protocol):
     def search(
         self, vectors: NDArray[np.float32], k: int
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Return the `k` best item positions `[B, k]` (int32) and their scores `[B, k]`, best first.
+        """Return positions `[B, k]` (int32) and scores `[B, k]` of the `k` best items, best first.
 
-        Where fewer than `k` items exist, the rest is position -1 with score -inf.
+        A position is the row of the vectors that the index was built from: the catalogue's. Where
+        fewer than `k` items exist, the rest is position -1 with score -inf; a query of zeros, or
+        not finite, finds nothing. Equal scores come by position.
         """
