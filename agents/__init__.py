@@ -1,0 +1,1 @@
+"""Faust agents: one file per concern, bytes in, engine, bytes out."""

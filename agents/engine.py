@@ -1,0 +1,181 @@
+"""The bytes edge of the recommender: source records and user rows in, records to publish out.
+
+No Kafka client here: what is done with a batch can be tested, profiled and replayed without one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from stream_app.recommender import Recommender, SourceMessage
+
+import schemas
+from schemas import Click, Purchase, Reason, RejectedMessage
+from stream_app.users.codec import decode_state, encode_state
+from stream_app.users.state import UserState
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+class Record(NamedTuple):
+    """One record of a source topic, undecoded."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    """Kafka's timestamp of the record: when it was appended."""
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+class Outgoing(NamedTuple):
+    """One record to publish."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes
+    headers: Headers = ()
+
+
+@dataclass(slots=True)
+class Work:
+    """What follows from a batch of records."""
+
+    rows: list[Outgoing] = field(default_factory=list)
+    lists: list[Outgoing] = field(default_factory=list)
+    dead: list[Outgoing] = field(default_factory=list)
+    outcomes: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Number of events by topic and outcome."""
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Number of dead letters by reason."""
+    stages: dict[str, float] = field(default_factory=dict)
+    """Seconds by stage."""
+
+    def records(self) -> list[Outgoing]:
+        """Everything to publish."""
+        return self.rows + self.lists + self.dead
+
+    def count(self, topic: str, outcome: str) -> None:
+        """One more event of a topic with this outcome."""
+        key = (topic, outcome)
+        self.outcomes[key] = self.outcomes.get(key, 0) + 1
+
+
+class Engine:
+    """Decodes, recommends and encodes; called from one thread at a time."""
+
+    def __init__(
+        self,
+        recommender: Recommender,
+        *,
+        sources: Mapping[str, type[Click] | type[Purchase]],
+        changelog: str,
+        recommendations: str,
+        dead_letters: str,
+        encoding: schemas.Encoding = "msgpack",
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._recommender = recommender
+        self._sources = sources
+        self._changelog = changelog
+        self._recommendations = recommendations
+        self._dead_letters = dead_letters
+        self._encoding = encoding
+        self._clock_ms = clock_ms
+
+    def work(self, records: Sequence[Record], rows: Mapping[bytes, bytes | None]) -> Work:
+        """Apply a batch, in order; `rows` holds the encoded state of every key of the batch.
+
+        A record that cannot be applied becomes a dead letter and changes nothing else.
+        """
+        work = Work()
+        began = time.perf_counter()
+        states, damaged = _decode_rows(rows)
+        messages: list[SourceMessage] = []
+        partitions: dict[str, int] = {}
+        now_ms = self._clock_ms()
+        for record in records:
+            try:
+                message = self._decode(record, damaged, now_ms)
+            except RejectedMessage as rejected:
+                self._reject(work, record, rejected)
+                continue
+            partitions[message.user_id] = record.partition
+            messages.append(SourceMessage(message, record.topic, record.partition, record.offset))
+        decoded = time.perf_counter()
+        work.stages["decode"] = decoded - began
+        if messages:
+            self._recommend(work, messages, states, partitions)
+        return work
+
+    def _decode(
+        self, record: Record, damaged: Mapping[bytes, str], now_ms: int
+    ) -> Click | Purchase:
+        kind = self._sources[record.topic]
+        message = schemas.decode(kind, record.value, key=record.key, now_ms=now_ms)
+        if damaged and record.key in damaged:
+            detail = f"the row of user {message.user_id!r} cannot be read: {damaged[record.key]}"
+            raise RejectedMessage(Reason.PROCESSING_ERROR, detail)
+        return message
+
+    def _recommend(
+        self,
+        work: Work,
+        messages: list[SourceMessage],
+        states: dict[str, UserState | None],
+        partitions: Mapping[str, int],
+    ) -> None:
+        processed = self._recommender.process(messages, states)
+        work.stages |= processed.stages
+        began = time.perf_counter()
+        for source, outcome in zip(messages, processed.outcomes, strict=True):
+            work.count(source.topic, outcome.value)
+        for user_id, state in processed.states.items():
+            work.rows.append(
+                Outgoing(
+                    self._changelog, partitions[user_id], user_id.encode(), encode_state(state)
+                )
+            )
+        for made in processed.recommendations:
+            value = schemas.encode(made, self._encoding)
+            partition = partitions[made.user_id]
+            work.lists.append(
+                Outgoing(self._recommendations, partition, made.user_id.encode(), value)
+            )
+        work.stages["encode_records"] = time.perf_counter() - began
+
+    def _reject(self, work: Work, record: Record, rejected: RejectedMessage) -> None:
+        letter = schemas.dead_letter(rejected, **record._asdict())
+        work.dead.append(
+            Outgoing(
+                self._dead_letters,
+                record.partition,
+                letter.key,
+                schemas.encode(letter),
+                schemas.dead_letter_headers(letter),
+            )
+        )
+        work.reasons[letter.reason] = work.reasons.get(letter.reason, 0) + 1
+        work.count(record.topic, "dead_letter")
+
+
+def _decode_rows(
+    rows: Mapping[bytes, bytes | None],
+) -> tuple[dict[str, UserState | None], dict[bytes, str]]:
+    """States by user id, and for rows that cannot be read the reason."""
+    states: dict[str, UserState | None] = {}
+    damaged: dict[bytes, str] = {}
+    for key, row in rows.items():
+        try:
+            states[key.decode()] = decode_state(row) if row else None
+        except UnicodeDecodeError:
+            continue  # no valid message has such a key
+        except ValueError as error:
+            damaged[key] = str(error)
+    return states, damaged

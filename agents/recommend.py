@@ -1,0 +1,89 @@
+"""The agent of the main job: clicks and purchases in, new user rows and fresh lists out.
+
+The order of the steps is the delivery guarantee (docs/delivery.md): take a batch, compute, publish
+rows, lists and dead letters, wait until the broker has them, acknowledge, in this order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from stream_app.observability.metrics import Metrics
+
+from agents.engine import Engine, Record, Work
+from stream_app.streaming.batches import Batches
+from stream_app.streaming.exits import ExitCode, die
+from stream_app.streaming.publisher import Outbox, Publisher
+from stream_app.streaming.table import UserTable
+
+
+class RecommendAgent:
+    """Callable that Faust runs as the agent over both source topics."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        table: UserTable,
+        publisher: Publisher,
+        metrics: Metrics,
+        batch_max: int,
+    ) -> None:
+        self._engine = engine
+        self._table = table
+        self._publisher = publisher
+        self._metrics = metrics
+        self._batch_max = batch_max
+        # One thread: the encoder leaves the event loop free, and batches keep their order.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+
+    async def __call__(self, stream: Any) -> AsyncIterator[None]:
+        """Handle batches until the worker stops; anything unforeseen ends the process."""
+        try:
+            await self._publisher.start()
+            batches = Batches(stream, self._batch_max)
+            async for batch in batches:
+                await self._handle(batch)
+                await batches.acknowledge(batch)
+        except asyncio.CancelledError:  # stopping: what is not acknowledged is read again
+            raise
+        except Exception as error:
+            die(ExitCode.PROCESSING, f"a batch could not be handled: {error!r}", error)
+        finally:
+            await self._publisher.stop()
+        return
+        yield  # an agent without replies is an asynchronous generator that yields nothing
+
+    async def _handle(self, batch: list[Any]) -> None:
+        records = [_record(event.message) for event in batch]
+        rows = {key: self._table.row(key) for key in {record.key for record in records} if key}
+        loop = asyncio.get_running_loop()
+        work = await loop.run_in_executor(self._thread, self._engine.work, records, rows)
+        began = time.perf_counter()
+        await self._publish(work, self._publisher.outbox())
+        work.stages["publish"] = time.perf_counter() - began
+        self._metrics.batch(work, appended_ms=[record.timestamp_ms for record in records])
+
+    async def _publish(self, work: Work, outbox: Outbox) -> None:
+        for row in work.rows:
+            self._table.put(row.key, row.value)
+        for record in work.records():
+            outbox.add(*record)
+        await outbox.deliver()
+
+
+def _record(message: Any) -> Record:
+    return Record(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        timestamp_ms=int(message.timestamp * 1000),
+        key=message.key,
+        value=message.value,
+        headers=tuple((message.headers or {}).items())
+        if isinstance(message.headers, dict)
+        else tuple(message.headers or ()),
+    )

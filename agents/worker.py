@@ -1,0 +1,109 @@
+"""Puts a worker together and runs it: settings in, exit code out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+
+import faust
+from stream_app.observability.metrics import Metrics
+from stream_app.observability.server import start_metrics_server
+from stream_app.recommender import Recommender
+
+from agents.engine import Engine
+from agents.recommend import RecommendAgent
+from schemas import DEAD_LETTERS, RECOMMENDATIONS, topic_name
+from stream_app.bundle import load_bundle
+from stream_app.settings import Settings, SettingsError
+from stream_app.streaming import topics
+from stream_app.streaming.app import create_app, raw_topic
+from stream_app.streaming.probe import Snapshot, snapshot
+from stream_app.streaming.publisher import Publisher
+from stream_app.streaming.table import changelog_topic, user_table
+from stream_app.streaming.watchdog import Heartbeat, StuckRules, Watchdog
+from stream_app.users.codec import decode_state
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_S = 0.2
+
+
+def run(settings: Settings) -> None:
+    """Run a worker until SIGTERM or SIGINT; ends the process with its exit code.
+
+    Raises `SettingsError`, `BundleError`, `TopicsError` or `NoBrokerError` before anything runs.
+    """
+    if not settings.bundle:
+        raise SettingsError("no bundle given: pass --bundle DIR, the model release to serve")
+    bundle = load_bundle(settings.bundle, backend=settings.backend, index=settings.index)
+    recommender = Recommender(bundle, k=settings.list_length, filters=settings.filter_names)
+    partitions = asyncio.run(topics.check(settings))
+    metrics = Metrics()
+    metrics.release(bundle)
+    app = build(settings, partitions, recommender, metrics)
+    log.info("serving release %s", bundle.release)
+    faust.Worker(
+        app,
+        loglevel=None,  # logging is set up by the command
+        redirect_stdouts=False,
+        override_logging=False,
+        quiet=True,
+    ).execute_from_commandline()
+
+
+def build(
+    settings: Settings, partitions: int, recommender: Recommender, metrics: Metrics
+) -> faust.App:
+    """The application with its agent, its health port and its watchdog, not yet running."""
+    app = create_app(settings, partitions)
+    sources = topics.source_topics(settings)
+    engine = Engine(
+        recommender,
+        sources={name: topic.value for name, topic in sources.items()},
+        changelog=changelog_topic(settings.app_id),
+        recommendations=topic_name(settings.topic_prefix, RECOMMENDATIONS),
+        dead_letters=topic_name(settings.topic_prefix, DEAD_LETTERS),
+        encoding=settings.output_encoding,
+    )
+    agent = RecommendAgent(
+        engine,
+        user_table(app, partitions, lambda row: decode_state(row).offsets),
+        Publisher(settings.bootstrap_servers, settings.app_id),
+        metrics,
+        settings.batch_max,
+    )
+    app.agent(raw_topic(app, *sources), name="recommend")(agent.__call__)
+    _watch(app, settings, frozenset(sources), metrics)
+    return app
+
+
+def _watch(app: faust.App, settings: Settings, sources: frozenset[str], metrics: Metrics) -> None:
+    heartbeat = Heartbeat()
+
+    async def beat() -> None:
+        with suppress(asyncio.CancelledError):
+            while not app.should_stop:
+                heartbeat.beat()
+                await asyncio.sleep(HEARTBEAT_S)
+
+    app.task(beat)
+
+    def look() -> Snapshot:
+        return snapshot(app, sources)
+
+    def ready() -> tuple[bool, str]:
+        seen = look()
+        return seen.ready and bool(seen.partitions), seen.state
+
+    rules = StuckRules(
+        start_timeout_s=settings.start_timeout_s,
+        stuck_timeout_s=settings.stuck_timeout_s,
+        began=time.monotonic(),
+    )
+    # Liveness is the watchdog's business: it ends the process, and a process that answers lives.
+    start_metrics_server(
+        settings.metrics_port, settings.metrics_host, live=lambda: (True, look().state), ready=ready
+    )
+    Watchdog(look, heartbeat, rules, settings.bootstrap_servers, metrics.progress).start()

@@ -1,0 +1,57 @@
+"""The command `stream-app`: one file per command, imported when it is called.
+
+A worker must not pay for what only training or the demo needs, and `stream_app` must not import
+`agents`; so commands are named here by module and loaded by name.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.metadata import version
+
+import click
+
+from stream_app.errors import UserError
+
+COMMANDS = {
+    "broker": ("stream_app.cli.broker", "Run an embedded Apache Kafka for development."),
+    "dead-letters": ("stream_app.cli.dead_letters", "List or replay rejected messages."),
+    "demo": ("stream_app.cli.demo", "Stream MovieLens through Kafka and watch lists change."),
+    "produce": ("stream_app.cli.produce", "Send events to the clicks and purchases topics."),
+    "schemas": ("stream_app.cli.schemas", "Generate or check the published message schemas."),
+    "tail": ("stream_app.cli.tail", "Follow a topic and print its messages."),
+    "topics": ("stream_app.cli.topics", "Create or check the topics."),
+    "train": ("stream_app.cli.train", "Train a model and write a bundle."),
+    "worker": ("agents.command", "Consume events and publish recommendations."),
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in sorted(COMMANDS.items())])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("stream-app"), prog_name="stream-app")
+def group() -> None:
+    """A streaming real-time recommender: a click in, a fresh ranked list out."""
+
+
+def main() -> None:
+    """Entry point; a `UserError` becomes one line on stderr and its exit code."""
+    try:
+        group(prog_name="stream-app")
+    except UserError as error:
+        print(f"stream-app: error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,157 @@
+"""Settings of a worker: one table of names, defaults and meanings.
+
+A flag wins over the environment variable `STREAM_APP_<NAME>`, which wins over the TOML file,
+which wins over the default. The table in the README is made from this file.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from stream_app.errors import UserError
+
+ENVIRONMENT_PREFIX = "STREAM_APP_"
+
+
+class SettingsError(UserError, ValueError):
+    """A setting has a name or a value that cannot be used."""
+
+
+def _setting(default: Any, about: str) -> Any:
+    return field(default=default, metadata={"about": about})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that a worker can be told."""
+
+    bootstrap_servers: str = _setting("127.0.0.1:9092", "Kafka brokers, `host:port,host:port`")
+    app_id: str = _setting(
+        "stream-app",
+        "consumer group and prefix of state topics; a new id starts from nothing",
+    )
+    topic_prefix: str = _setting("", "put before every topic name, for example `shop1.`")
+    bundle: str = _setting("", "directory of the model release to serve (required by `worker`)")
+    backend: str = _setting("auto", "what runs the encoder: `auto` or `onnxruntime`")
+    index: str = _setting("auto", "item index: `auto` (by catalogue size), `exact` or `hnsw`")
+    list_length: int = _setting(10, "items per recommendation, `k`")
+    filters: str = _setting(
+        "bought,clicked", "what is never recommended again: `bought`, `clicked`, both, or empty"
+    )
+    output_encoding: str = _setting("msgpack", "encoding of recommendations: `msgpack` or `json`")
+    batch_max: int = _setting(256, "events handled together at most; a batch never waits to fill")
+    session_timeout_s: float = _setting(
+        15.0, "seconds without a heartbeat after which Kafka gives a worker's partitions away"
+    )
+    commit_interval_s: float = _setting(1.0, "seconds between two commits of source offsets")
+    metrics_host: str = _setting("127.0.0.1", "address of the metrics and health port")
+    metrics_port: int = _setting(
+        9464, "port of `/metrics`, `/health/live`, `/health/ready`; 0 picks a free one"
+    )
+    log_level: str = _setting("info", "`debug`, `info`, `warning` or `error`")
+    start_timeout_s: float = _setting(
+        60.0, "seconds that a worker may take to join its group before the watchdog ends it"
+    )
+    stuck_timeout_s: float = _setting(
+        30.0, "seconds without progress after which the watchdog ends the process"
+    )
+
+    def __post_init__(self) -> None:
+        _choice(self, "output_encoding", ("msgpack", "json"))
+        _choice(self, "index", ("auto", "exact", "hnsw"))
+        _choice(self, "log_level", ("debug", "info", "warning", "error"))
+        for name, low, high in (
+            ("list_length", 1, 1000),
+            ("batch_max", 1, 10_000),
+            (
+                "session_timeout_s",
+                6,
+                90,
+            ),  # Kafka refuses less, Faust more than a request timeout
+            ("commit_interval_s", 0.05, 60),
+            ("metrics_port", 0, 65_535),
+            ("start_timeout_s", 5, 3600),
+            ("stuck_timeout_s", 5, 3600),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise SettingsError(f"{name} is {value}; it must be from {low} to {high}")
+        if not self.bootstrap_servers or not all(
+            ":" in server for server in self.bootstrap_servers.split(",")
+        ):
+            raise SettingsError(
+                f"bootstrap_servers is {self.bootstrap_servers!r}; write host:port,host:port"
+            )
+        unknown = set(self.filter_names) - {"bought", "clicked"}
+        if unknown:
+            raise SettingsError(f"filters names {sorted(unknown)}; known are bought and clicked")
+
+    @property
+    def filter_names(self) -> tuple[str, ...]:
+        """The names in `filters`."""
+        return tuple(name.strip() for name in self.filters.split(",") if name.strip())
+
+    @classmethod
+    def load(
+        cls,
+        flags: Mapping[str, Any] | None = None,
+        *,
+        environment: Mapping[str, str] | None = None,
+        file: Path | None = None,
+    ) -> Settings:
+        """Merge the sources; a flag of None counts as not given. Raises `SettingsError`."""
+        environment = os.environ if environment is None else environment
+        kinds = get_type_hints(cls)
+        values: dict[str, Any] = {}
+        if file is not None:
+            values |= {n: _typed(n, v, kinds, str(file)) for n, v in _read_toml(file).items()}
+        for name in kinds:
+            variable = ENVIRONMENT_PREFIX + name.upper()
+            if variable in environment:
+                values[name] = _typed(name, environment[variable], kinds, variable)
+        for name, value in (flags or {}).items():
+            if value is not None:
+                values[name] = _typed(name, value, kinds, f"--{name.replace('_', '-')}")
+        return cls(**values)
+
+
+def settings_table() -> str:
+    """The settings as a Markdown table, in the order of this file."""
+    rows = ["| setting | environment | default | meaning |", "|---|---|---|---|"]
+    for item in fields(Settings):
+        default = f"`{item.default}`" if item.default != "" else "(empty)"
+        variable = ENVIRONMENT_PREFIX + item.name.upper()
+        rows.append(f"| `{item.name}` | `{variable}` | {default} | {item.metadata['about']} |")
+    return "\n".join(rows)
+
+
+def _choice(settings: Settings, name: str, allowed: tuple[str, ...]) -> None:
+    value = getattr(settings, name)
+    if value not in allowed:
+        raise SettingsError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{file}: no such settings file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: not valid TOML: {error}") from None
+
+
+def _typed(name: str, value: Any, kinds: Mapping[str, type], origin: str) -> Any:
+    kind = kinds.get(name)
+    if kind is None:
+        raise SettingsError(f"{origin}: unknown setting {name!r}; known are {', '.join(kinds)}")
+    if kind is str and not isinstance(value, str):
+        raise SettingsError(f"{origin}: {name} must be text, not {value!r}")
+    try:
+        return kind(value)
+    except (TypeError, ValueError):
+        raise SettingsError(f"{origin}: {name} must be a {kind.__name__}, not {value!r}") from None

@@ -1,0 +1,1 @@
+"""Use of Faust and aiokafka: consumption, state, publishing, topics, and what ends a worker."""

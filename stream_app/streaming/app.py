@@ -1,0 +1,54 @@
+"""The Faust application of a worker: every setting that delivery and latency depend on, explicit.
+
+Faust reads environment variables for whatever is not given, so nothing is left to chance here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import faust
+
+from stream_app.settings import Settings
+from stream_app.streaming import consumer, coordinator, internals
+
+
+def create_app(settings: Settings, partitions: int) -> faust.App:
+    """Build the application; topics are made by `stream-app topics create`, never by Faust."""
+    internals.check_versions()
+    coordinator.install()
+    app = faust.App(
+        settings.app_id,
+        broker="kafka://" + ";kafka://".join(settings.bootstrap_servers.split(",")),
+        autodiscover=False,
+        store="memory://",
+        topic_partitions=partitions,
+        topic_allow_declare=False,
+        topic_disable_leader=False,
+        table_standby_replicas=0,  # a standby of a memory table costs a full copy and gains nothing
+        stream_wait_empty=True,  # a rebalance waits for the batch in process
+        stream_buffer_maxsize=16_384,
+        stream_recovery_delay=0.0,
+        broker_commit_interval=settings.commit_interval_s,
+        broker_commit_every=None,  # by time only: a commit by count would run inside the drain
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=settings.session_timeout_s / 5,
+        broker_rebalance_timeout=max(30.0, settings.session_timeout_s),
+        broker_request_timeout=90.0,
+        broker_max_poll_interval=300.0,
+        broker_max_poll_records=2000,
+        consumer_auto_offset_reset="earliest",  # latest would skip events of a new partition
+        producer_linger=0,
+        web_enabled=False,
+        web_in_thread=False,
+        debug=False,
+    )
+    consumer.install(app)
+    return app
+
+
+def raw_topic(app: faust.App, *names: str) -> Any:
+    """A source of undecoded records, so that a bad message reaches the agent and not Faust."""
+    return app.topic(
+        *names, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+    )

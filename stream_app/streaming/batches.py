@@ -1,0 +1,81 @@
+"""Batches of source records: all that is queued when the agent is idle, never more than `limit`.
+
+A batch does not wait to be full and has no timer: near idle it is one event, under load it grows by
+itself. Nothing is acknowledged here; whoever handles the batch calls `acknowledge` when everything
+that follows from it is durable. Every partition is checked to continue at its committed offset and
+without a hole after that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from faust.types import TP
+
+from stream_app.streaming.exits import ExitCode, die
+
+
+class Batches:
+    """The batches of one stream, as an asynchronous iterator of lists of events."""
+
+    def __init__(self, stream: Any, limit: int) -> None:
+        self._stream = stream
+        self._app = stream.app
+        self._limit = limit
+        self._expected: dict[TP, tuple[int, int]] = {}  # partition -> generation, next offset
+
+    async def __aiter__(self) -> AsyncIterator[list[Any]]:
+        stream = self._stream
+        channel = stream.channel
+        queue = (channel if channel.is_iterator else aiter(channel)).queue
+        await stream.maybe_start()
+        while not stream.should_stop:
+            try:
+                batch = [await queue.get()]
+            except StopAsyncIteration:  # the channel was closed: the worker is stopping
+                return
+            while len(batch) < self._limit and not queue.empty():
+                batch.append(queue.get_nowait())
+            live = [event for event in batch if await self._admit(event)]
+            batch.clear()  # the consumer tracks messages weakly: keep no other reference
+            if live:
+                yield live
+
+    async def acknowledge(self, batch: list[Any]) -> None:
+        """Mark the events as done, in order, so that their offsets may be committed."""
+        for event in batch:
+            await self._stream.ack(event)
+
+    def is_current(self, event: Any) -> bool:
+        """Whether the event belongs to the present assignment of partitions."""
+        generation = self._app.consumer_generation_id
+        return event.message.generation_id == generation and self._app.flow_control.is_active()
+
+    async def _admit(self, event: Any) -> bool:
+        """Track the event as in process; refuse one of an earlier assignment, it is read again."""
+        if not self.is_current(event):
+            return False
+        message = event.message
+        await self._check_offset(message)
+        if not message.tracked:
+            message.tracked = True
+            self._app.consumer.unacked.add(message)
+            self._stream._on_message_in(message.tp, message.offset, message)
+        return True
+
+    async def _check_offset(self, message: Any) -> None:
+        consumer, generation = self._app.consumer, message.generation_id
+        known, expected = self._expected.get(message.tp, (None, 0))
+        if known != generation:
+            committed = consumer.committed_offset(message.tp)
+            if committed is None:
+                committed = (await consumer.earliest_offsets(message.tp))[message.tp]
+            expected = committed
+        if message.offset > expected:
+            die(
+                ExitCode.OFFSET_HOLE,
+                f"{message.topic}/{message.partition}: expected offset {expected}, "
+                f"got {message.offset}",
+            )
+        self._expected[message.tp] = (generation, max(expected, message.offset + 1))

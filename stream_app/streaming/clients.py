@@ -1,0 +1,137 @@
+"""Plain Kafka clients for commands, demo and tests: send events, follow a topic, read it to its end.
+
+No consumer group: whoever looks at a topic must not take partitions from the workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.structs import TopicPartition
+
+from schemas import CLICKS, PURCHASES, Click, Encoding, Purchase, encode, topic_name
+from stream_app.streaming.topics import NoBrokerError, TopicsError
+
+
+class EventSender:
+    """Sends clicks and purchases, keyed by user; the default partitioner is Kafka's murmur2."""
+
+    def __init__(self, producer: AIOKafkaProducer, prefix: str, encoding: Encoding) -> None:
+        self._producer = producer
+        self._encoding = encoding
+        self._topics = {
+            Click: topic_name(prefix, CLICKS),
+            Purchase: topic_name(prefix, PURCHASES),
+        }
+
+    async def send(self, event: Click | Purchase) -> Any:
+        """Queue one event; returns a future of its record metadata (topic, partition, offset)."""
+        return await self._producer.send(
+            self._topics[type(event)],
+            encode(event, self._encoding),
+            key=event.user_id.encode(),
+        )
+
+    async def send_raw(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[Any] = ()
+    ) -> Any:
+        """Queue a record as it is, to a full topic name."""
+        return await self._producer.send(topic, value, key=key, headers=list(headers))
+
+
+@asynccontextmanager
+async def event_sender(
+    bootstrap_servers: str, *, prefix: str = "", encoding: Encoding = "msgpack"
+) -> AsyncIterator[EventSender]:
+    """A connected sender; leaving the block waits until everything is delivered.
+
+    Raises `NoBrokerError`.
+    """
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap_servers, acks="all", enable_idempotence=True
+    )
+    await _start(producer, bootstrap_servers)
+    try:
+        yield EventSender(producer, prefix, encoding)
+    finally:
+        await producer.stop()
+
+
+@asynccontextmanager
+async def follower(
+    bootstrap_servers: str, topics: Sequence[str], *, from_start: bool
+) -> AsyncIterator[Follower]:
+    """A consumer of whole topics that is positioned before the block is entered.
+
+    Raises `NoBrokerError`, or `TopicsError` when a topic does not exist.
+    """
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers,
+        enable_auto_commit=False,
+        fetch_max_wait_ms=50,
+        max_partition_fetch_bytes=4 << 20,
+    )
+    await _start(consumer, bootstrap_servers)
+    try:
+        partitions = await _partitions(consumer, topics)
+        consumer.assign(partitions)
+        seek = consumer.seek_to_beginning if from_start else consumer.seek_to_end
+        await seek(*partitions)
+        for partition in partitions:  # seek_to_end is lazy: fix the position now
+            await consumer.position(partition)
+        yield Follower(consumer, partitions)
+    finally:
+        await consumer.stop()
+
+
+class Follower:
+    """Records of some topics, in batches as they arrive."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
+        self._consumer = consumer
+        self._partitions = partitions
+
+    async def poll(self, timeout_s: float = 1.0) -> list[Any]:
+        """Records that have arrived, or none after `timeout_s`; in order within a partition."""
+        fetched = await self._consumer.getmany(timeout_ms=int(timeout_s * 1000))
+        return [record for records in fetched.values() for record in records]
+
+    async def to_end(self) -> AsyncIterator[Any]:
+        """The records that are there now, then stop."""
+        ends = await self._consumer.end_offsets(self._partitions)
+        while await self._behind(ends):
+            for record in await self.poll():
+                if record.offset < ends[TopicPartition(record.topic, record.partition)]:
+                    yield record
+
+    async def _behind(self, ends: dict[TopicPartition, int]) -> bool:
+        for partition, end in ends.items():
+            if await self._consumer.position(partition) < end:
+                return True
+        return False
+
+
+async def _start(client: Any, bootstrap_servers: str) -> None:
+    try:
+        await client.start()
+    except KafkaConnectionError as error:
+        await client.stop()
+        raise NoBrokerError(f"no Kafka broker answers at {bootstrap_servers}: {error}") from None
+
+
+async def _partitions(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> list[TopicPartition]:
+    existing = await consumer.topics()
+    missing = [topic for topic in topics if topic not in existing]
+    if missing:
+        raise TopicsError(
+            f"topics are missing: {', '.join(missing)}; make them with `stream-app topics create`"
+        )
+    return [
+        TopicPartition(topic, partition)
+        for topic in topics
+        for partition in sorted(consumer.partitions_for_topic(topic) or ())
+    ]

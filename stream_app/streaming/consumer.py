@@ -1,0 +1,98 @@
+"""A Faust consumer that loses nothing when partitions move.
+
+Stock recovery resumes the source partitions, then seeks them to the committed offsets, then clears
+the stream queues. Events fetched in between are thrown away and, because the read position is
+beyond them, either counted as processed (lost) or block the commit for ever. So the source
+partitions stay paused here until recovery turns the flow on, which it does last.
+See docs/delivery.md, "What stock Faust does".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import faust
+from aiokafka import AIOKafkaConsumer
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from stream_app.streaming.drain import DrainWithoutTasks
+from stream_app.streaming.exits import ExitCode, die
+
+FETCH_WAIT_MS = 50
+"""How long a fetch may wait for the first byte. A long poll answers at once when data is there,
+but partitions that are paused or newly assigned only join the next poll: this bounds their wait."""
+
+
+class RecoverySafeConsumer(DrainWithoutTasks, driver.Consumer):
+    """Holds source partitions through recovery and refuses holes in their offsets."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._held: set[TP] = set()
+        super().__init__(*args, **kwargs)
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Resume changelog partitions now, source partitions when the flow is resumed."""
+        tps = set(tps)
+        source = {tp for tp in tps if not self._is_changelog_tp(tp)}
+        self._held |= source
+        if tps - source:
+            super().resume_partitions(tps - source)
+
+    def resume_flow(self) -> None:
+        """Turn the flow on; recovery does so only after seek and queue clearing."""
+        super().resume_flow()
+        if self._held:
+            held, self._held = self._held, set()
+            super().resume_partitions(held)
+
+    def pause_partitions(self, tps: Iterable[TP]) -> None:
+        """Pause, forgetting any hold and any full-buffer mark of these partitions."""
+        tps = set(tps)
+        self._held -= tps
+        self._buffered_partitions -= tps
+        super().pause_partitions(tps)
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """Wake a partition whose buffer has drained, unless recovery has paused it."""
+        if tp in self._paused_partitions:
+            self._buffered_partitions.discard(tp)
+        else:
+            super().on_buffer_drop(tp)
+
+    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109
+        # The set is live and read in another thread. Should it become empty during the wait,
+        # aiokafka takes "no partitions" for "all partitions" and the records are dropped later.
+        if active_partitions:
+            active_partitions = frozenset(active_partitions)
+        return await super()._getmany(active_partitions, timeout)
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        # Source topics are neither compacted nor transactional, so a hole is a bug or truncation.
+        die(
+            ExitCode.OFFSET_HOLE, f"{tp.topic}/{tp.partition}: no events {offset_from}..{offset_to}"
+        )
+
+    def committed_offset(self, tp: TP) -> int | None:
+        """Next offset to process according to the last commit, or None when nothing is."""
+        return cast("int | None", self._committed_offset.get(tp))
+
+    def _new_consumer_thread(self) -> Any:
+        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+
+class _ConsumerThread(driver.AIOKafkaConsumerThread):
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
+
+
+class _Transport(driver.Transport):
+    Consumer = RecoverySafeConsumer
+
+
+def install(app: faust.App) -> None:
+    """Make `app` consume through `RecoverySafeConsumer`; call it before the app starts."""
+    app.transport = _Transport(app.conf.broker_consumer, app)

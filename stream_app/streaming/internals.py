@@ -1,0 +1,93 @@
+"""Every private name of faust and aiokafka that the streaming layer relies on.
+
+A private name can change its meaning without notice, so each is listed here with the reason, the
+worker refuses to start on another release, and a test fails when a name is gone.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import NamedTuple
+
+PINNED = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0", "mode-streaming": "0.7.1"}
+
+
+class PrivateUse(NamedTuple):
+    """One private name: where it lives, which file here uses it, and why nothing public does."""
+
+    owner: str
+    name: str
+    used_in: str
+    why: str
+
+
+PRIVATE_USES = (
+    PrivateUse("faust.transport.consumer:Consumer", "_is_changelog_tp", "consumer.py",
+               "tells source partitions from changelog partitions while recovery holds the former"),
+    PrivateUse("faust.transport.consumer:Consumer", "_paused_partitions", "consumer.py",
+               "a dropped buffer must not wake a partition that recovery has paused"),
+    PrivateUse("faust.transport.consumer:Consumer", "_buffered_partitions", "consumer.py",
+               "bookkeeping of full buffers that a pause has to clear"),
+    PrivateUse("faust.transport.consumer:Consumer", "_getmany", "consumer.py",
+               "the live set of active partitions is frozen before another thread reads it"),
+    PrivateUse("faust.transport.consumer:Consumer", "_add_gap", "consumer.py",
+               "a hole in the offsets would be committed as processed; here it ends the process"),
+    PrivateUse("faust.transport.consumer:Consumer", "_committed_offset", "consumer.py",
+               "where a partition must continue after an assignment, and what is committed (lag)"),
+    PrivateUse("faust.transport.consumer:ThreadDelegateConsumer",
+               "_new_consumer_thread", "consumer.py",
+               "to install the consumer thread below"),
+    PrivateUse("faust.transport.consumer:Consumer", "wait_first", "drain.py",
+               "advances a message callback once before tasks are made for it"),
+    PrivateUse("faust.transport.drivers.aiokafka:AIOKafkaConsumerThread",
+               "_create_worker_consumer", "consumer.py",
+               "fetch_max_wait_ms is fixed at 1500 there, and no setting reaches it"),
+    PrivateUse("aiokafka.consumer.consumer:AIOKafkaConsumer", "_fetch_max_wait_ms", "consumer.py",
+               "the attribute that holds it before the consumer starts"),
+    PrivateUse("aiokafka.consumer.group_coordinator:GroupCoordinator", "_send_req",
+               "coordinator.py",
+               "the group-level error of an offset fetch is ignored: reads as nothing committed"),
+    PrivateUse("faust.streams:Stream", "_on_message_in", "batches.py",
+               "tells the sensors of a message in the stream, as the stream's own loop does"),
+    PrivateUse("faust.app.base:App", "_consumer", "probe.py",
+               "app.consumer creates a consumer on the wrong loop when another thread asks"),
+)  # fmt: skip
+
+
+def check_versions() -> None:
+    """Raise `RuntimeError` when another release than the pinned one is installed."""
+    for package, pinned in PINNED.items():
+        installed = version(package)
+        if installed != pinned:
+            raise RuntimeError(
+                f"{package} {installed} is installed, but the streaming layer relies on private "
+                f"names of {pinned}: install {package}=={pinned}"
+            )
+
+
+def missing_names() -> list[PrivateUse]:
+    """The private names that the installed packages no longer have on their classes."""
+    missing = []
+    for use in PRIVATE_USES:
+        module, _, owner = use.owner.partition(":")
+        cls = getattr(import_module(module), owner)
+        names = {name for base in cls.__mro__ for name in (*vars(base), *_annotations(base))}
+        if use.name not in names and use.name not in _assigned_names(cls):
+            missing.append(use)
+    return missing
+
+
+def _annotations(cls: type) -> dict[str, object]:
+    return dict(vars(cls).get("__annotations__", {}))
+
+
+def _assigned_names(cls: type) -> set[str]:
+    """Names stored on `self` by the constructors of a class."""
+    return {
+        name
+        for base in cls.__mro__
+        for method in (vars(base).get("__init__"),)
+        if hasattr(method, "__code__")
+        for name in method.__code__.co_names  # type: ignore[union-attr]
+    }

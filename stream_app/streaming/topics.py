@@ -1,0 +1,133 @@
+"""Creates and checks the topics; a worker does not start without them.
+
+Stock Faust says "ready" and consumes nothing when a source topic is missing, and writes user rows
+to the wrong partition when partition counts differ. Both are refused here, with what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from schemas import CLICKS, DEAD_LETTERS, PURCHASES, RECOMMENDATIONS, TOPICS, Topic, topic_name
+from stream_app.errors import UserError
+from stream_app.settings import Settings
+from stream_app.streaming.exits import ExitCode
+from stream_app.streaming.table import changelog_topic, leader_topic
+
+COMPACTION_LAG_MS = 3_600_000
+"""A row written late by an owner that had lost its partition must not be the only one left."""
+
+SOURCES = (CLICKS, PURCHASES)
+"""Topics that a worker consumes."""
+
+OUTPUTS = (RECOMMENDATIONS, DEAD_LETTERS)
+"""Topics that a worker writes, each record to the partition of its source record."""
+
+
+class TopicsError(UserError):
+    """The topics are not as a worker needs them."""
+
+
+class NoBrokerError(UserError):
+    """No Kafka broker answers."""
+
+    exit_code = ExitCode.NO_BROKER
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """A topic as it should be."""
+
+    name: str
+    partitions: int
+    configs: dict[str, str] = field(default_factory=dict)
+
+
+def specs(settings: Settings, partitions: int) -> list[TopicSpec]:
+    """All topics of an installation: the published ones, the state, and Faust's leader topic."""
+    published = [
+        TopicSpec(topic_name(settings.topic_prefix, topic), partitions, topic.config())
+        for topic in TOPICS
+    ]
+    state = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(COMPACTION_LAG_MS)}
+    return [
+        *published,
+        TopicSpec(changelog_topic(settings.app_id), partitions, state),
+        TopicSpec(leader_topic(settings.app_id), 1, {"cleanup.policy": "delete"}),
+    ]
+
+
+async def create(settings: Settings, partitions: int, replication: int) -> dict[str, str]:
+    """Create what is missing; returns `created` or `exists` by topic name.
+
+    Raises `TopicsError` when the broker refuses a topic, `NoBrokerError` when none answers.
+    """
+    async with _admin(settings) as admin:
+        outcome = {}
+        for spec in specs(settings, partitions):
+            topic = NewTopic(spec.name, spec.partitions, replication, topic_configs=spec.configs)
+            response = await admin.create_topics([topic])
+            _, code, *detail = response.topic_errors[0]
+            error = for_code(code)
+            if code and error is not TopicAlreadyExistsError:
+                raise TopicsError(
+                    f"topic {spec.name}: {error.__name__}: {detail[0] if detail else ''}"
+                )
+            outcome[spec.name] = "exists" if code else "created"
+        return outcome
+
+
+async def describe(settings: Settings) -> dict[str, int]:
+    """Partition counts of the topics that exist, by name. Raises `NoBrokerError`."""
+    async with _admin(settings) as admin:
+        existing = set(await admin.list_topics())
+        wanted = [spec.name for spec in specs(settings, 1) if spec.name in existing]
+        described: list[dict[str, Any]] = await admin.describe_topics(wanted) if wanted else []
+        return {topic["topic"]: len(topic["partitions"]) for topic in described}
+
+
+async def check(settings: Settings) -> int:
+    """Partition count of the user topics, when everything a worker needs is there.
+
+    Raises `TopicsError` naming every missing topic or unequal count.
+    """
+    counts = await describe(settings)
+    missing = [spec.name for spec in specs(settings, 1) if spec.name not in counts]
+    if missing:
+        raise TopicsError(
+            f"topics are missing: {', '.join(missing)}; make them with `stream-app topics create`"
+        )
+    names = [topic_name(settings.topic_prefix, topic) for topic in SOURCES + OUTPUTS]
+    user_topics = {name: counts[name] for name in (*names, changelog_topic(settings.app_id))}
+    if len(set(user_topics.values())) != 1:
+        listed = ", ".join(f"{name} has {count}" for name, count in user_topics.items())
+        raise TopicsError(f"topics keyed by user must have one number of partitions, but {listed}")
+    return next(iter(user_topics.values()))
+
+
+@asynccontextmanager
+async def _admin(settings: Settings) -> AsyncIterator[Any]:
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=settings.bootstrap_servers, request_timeout_ms=10_000
+    )
+    try:
+        await admin.start()
+    except KafkaError as error:
+        raise NoBrokerError(
+            f"no Kafka broker answers at {settings.bootstrap_servers}: {error}"
+        ) from None
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+def source_topics(settings: Settings) -> dict[str, Topic]:
+    """The topics that a worker consumes, by their name on the broker."""
+    return {topic_name(settings.topic_prefix, topic): topic for topic in SOURCES}

@@ -1,0 +1,34 @@
+"""Another release of Faust or aiokafka is noticed before it can lose an event."""
+
+from pathlib import Path
+
+import pytest
+
+from stream_app.streaming import internals
+
+SOURCE = Path(internals.__file__).parent
+
+
+def test_the_installed_releases_are_the_pinned_ones() -> None:
+    internals.check_versions()
+
+
+def test_another_release_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(internals, "PINNED", {"aiokafka": "0.1.0"})
+    with pytest.raises(RuntimeError, match=r"install aiokafka==0\.1\.0"):
+        internals.check_versions()
+
+
+def test_every_private_name_still_exists() -> None:
+    assert internals.missing_names() == []
+
+
+def test_a_vanished_private_name_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = internals.PrivateUse("faust.streams:Stream", "_no_such_name", "batches.py", "a test")
+    monkeypatch.setattr(internals, "PRIVATE_USES", (gone,))
+    assert internals.missing_names() == [gone]
+
+
+@pytest.mark.parametrize("use", internals.PRIVATE_USES, ids=lambda use: use.name)
+def test_every_listed_use_is_real(use: internals.PrivateUse) -> None:
+    assert use.name in (SOURCE / use.used_in).read_text(encoding="utf-8")

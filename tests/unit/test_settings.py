@@ -1,0 +1,51 @@
+"""Settings come from flags, environment and file, in this order, and wrong ones are refused."""
+
+from pathlib import Path
+
+import pytest
+
+from stream_app.settings import Settings, SettingsError, settings_table
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_flag_wins_over_environment_wins_over_file(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('list_length = 5\nbatch_max = 32\napp_id = "file"\n')
+    environment = {"STREAM_APP_LIST_LENGTH": "6", "STREAM_APP_APP_ID": "environment"}
+    settings = Settings.load({"app_id": "flag"}, environment=environment, file=file)
+    assert (settings.app_id, settings.list_length, settings.batch_max) == ("flag", 6, 32)
+
+
+def test_a_flag_that_is_not_given_changes_nothing() -> None:
+    assert Settings.load({"app_id": None}, environment={}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"list_length": 0}, "list_length is 0; it must be from 1 to 1000"),
+        ({"list_length": "many"}, "list_length must be a int, not 'many'"),
+        ({"output_encoding": "xml"}, "must be one of msgpack, json"),
+        ({"bootstrap_servers": "kafka"}, "write host:port,host:port"),
+        ({"filters": "bought,liked"}, r"filters names \['liked'\]"),
+        ({"no_such": 1}, "unknown setting 'no_such'"),
+        ({"session_timeout_s": 1}, "session_timeout_s is 1.0; it must be from 6 to 90"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_what_to_do(values: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        Settings.load(values, environment={})
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no such settings file"):
+        Settings.load(environment={}, file=tmp_path / "none.toml")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("list_length = ")
+    with pytest.raises(SettingsError, match="not valid TOML"):
+        Settings.load(environment={}, file=broken)
+
+
+def test_the_table_in_the_readme_is_current() -> None:
+    assert settings_table() in README.read_text(encoding="utf-8")
