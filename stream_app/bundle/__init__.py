@@ -1,0 +1,20 @@
+"""Model releases: a directory that is verified as a whole before any of it serves."""
+
+from stream_app.bundle.golden import GoldenHistory
+from stream_app.bundle.load import Bundle, load_bundle
+from stream_app.bundle.manifest import BundleError, DataWindow, Manifest, RankingWeights
+from stream_app.bundle.priors import FANOUT, Priors
+from stream_app.bundle.write import write_bundle
+
+__all__ = [
+    "FANOUT",
+    "Bundle",
+    "BundleError",
+    "DataWindow",
+    "GoldenHistory",
+    "Manifest",
+    "Priors",
+    "RankingWeights",
+    "load_bundle",
+    "write_bundle",
+]

@@ -1,0 +1,133 @@
+"""The manifest of a bundle: what the release is, and the checksum of each of its files."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from stream_app.encoders import EncoderSpec
+from stream_app.errors import UserError
+
+SCHEMA_VERSION = 1
+MANIFEST_FILE = "manifest.json"
+ITEMS_FILE = "items.msgpack"
+VECTORS_FILE = "vectors.npy"
+PRIORS_FILE = "priors.npz"
+GOLDEN_FILE = "golden.npz"
+STEP_FILE = "step.onnx"
+REQUIRED_FILES = (STEP_FILE, ITEMS_FILE, VECTORS_FILE, PRIORS_FILE, GOLDEN_FILE)
+
+REBUILD = "rebuild it with `stream-app train`"
+
+# Part of topic rows, file names and metric labels: nothing that needs quoting anywhere, no `@`.
+Label = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")]
+# A plain name in the bundle's own directory: a manifest must not reach out of it.
+FileName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+Weight = Annotated[float, msgspec.Meta(ge=0, le=1000)]
+
+
+class BundleError(UserError):
+    """A bundle cannot be loaded or written; the message names the file and says what to do."""
+
+
+class DataWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """The events that a release was trained on."""
+
+    source: str
+    events: Annotated[int, msgspec.Meta(ge=0)]
+    from_ms: int
+    """Event time of the first event, Unix ms."""
+    until_ms: int
+    """Event time of the last event, Unix ms."""
+
+
+class RankingWeights(msgspec.Struct, frozen=True, kw_only=True):
+    """How the candidate scores are added up; fitted in training, and safe to edit by hand."""
+
+    temperature: Annotated[float, msgspec.Meta(gt=0, le=100)] = 0.07
+    """Divides the cosine of user and item: the temperature of the training loss."""
+    personal: Weight = 1.0
+    """Weight of the cosine over `temperature`."""
+    transition: Weight = 1.0
+    """Weight of the log probability of the item after the last ones."""
+    trending: Weight = 0.1
+    """Weight of the log of the decayed popularity."""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """`manifest.json`; fields are only added, with defaults, while the schema version stays."""
+
+    schema_version: int = SCHEMA_VERSION
+    name: Label
+    version: Label
+    created: str
+    """When the release was made, ISO 8601 with offset."""
+    encoder: EncoderSpec
+    data: DataWindow
+    metrics: dict[str, float | dict[str, float]] = {}
+    """Offline metrics by name, or by group and name."""
+    ranking: RankingWeights = RankingWeights()
+    files: dict[FileName, Sha256]
+    """SHA-256 by file name, for every file of the bundle but this one."""
+
+    @property
+    def release(self) -> str:
+        """`name@version`: what user rows and recommendations call this release."""
+        return f"{self.name}@{self.version}"
+
+
+class _Version(msgspec.Struct):
+    schema_version: int
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read `manifest.json` of the bundle at `path`; raises `BundleError`."""
+    if not path.is_dir():
+        raise BundleError(f"bundle {path}: no such directory; make one with `stream-app train`")
+    raw = read_file(path, MANIFEST_FILE)
+    try:
+        version = msgspec.json.decode(raw, type=_Version).schema_version
+        if version > SCHEMA_VERSION:
+            raise BundleError(
+                f"bundle {path}: schema version {version} is newer than {SCHEMA_VERSION}, the "
+                "newest this release of stream-app reads; upgrade stream-app"
+            )
+        manifest = msgspec.json.decode(raw, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BundleError(f"bundle {path}: {MANIFEST_FILE} is not valid: {error}") from error
+    missing = [name for name in REQUIRED_FILES if name not in manifest.files]
+    if missing:
+        raise BundleError(f"bundle {path}: {MANIFEST_FILE} lists no {missing[0]}; {REBUILD}")
+    return manifest
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """Bytes of `manifest.json`, indented: people read and edit it."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+
+
+def read_verified(path: Path, manifest: Manifest) -> dict[str, bytes]:
+    """Read every file that the manifest lists and compare its checksum; raises `BundleError`.
+
+    What is used afterwards are these bytes, not the files again. Other files are not looked at.
+    """
+    contents = {}
+    for name, expected in manifest.files.items():
+        contents[name] = read_file(path, name)
+        if hashlib.sha256(contents[name]).hexdigest() != expected:
+            raise BundleError(f"bundle {path}: {name} sha256 differs from the manifest; {REBUILD}")
+    return contents
+
+
+def read_file(path: Path, name: str) -> bytes:
+    """Read one file of the bundle at `path`; raises `BundleError`."""
+    try:
+        return (path / name).read_bytes()
+    except FileNotFoundError:
+        raise BundleError(f"bundle {path}: {name} is missing; {REBUILD}") from None
+    except OSError as error:
+        raise BundleError(f"bundle {path}: {name} cannot be read: {error.strerror}") from error
