@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.bundle.arrays import decode_npy, expect_shape
-from stream_app.bundle.golden import check_golden, decode_golden
+from stream_app.bundle.golden import TOP, check_golden, decode_golden
 from stream_app.bundle.manifest import (
     GOLDEN_FILE,
     ITEMS_FILE,
@@ -27,7 +28,12 @@ from stream_app.bundle.manifest import (
 from stream_app.bundle.priors import Priors, decode_priors
 from stream_app.catalog import Catalog
 from stream_app.encoders import SequenceEncoder, load_encoder
-from stream_app.retrieval import INDEX_KINDS, ItemIndex, build_index
+from stream_app.retrieval import INDEX_KINDS, ItemIndex, build_index, recall
+
+log = logging.getLogger(__name__)
+
+# Approximate indexes reach 0.98 and more on trained vectors; below this, lists miss items visibly.
+LOWEST_RECALL = 0.9
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ def load_bundle(path: Path | str, *, backend: str = "auto", index: str = "auto")
     `backend` is one of `stream_app.encoders.load.BACKENDS`, `index` one of
     `stream_app.retrieval.INDEX_KINDS`. Raises `BundleError` when a file is missing, damaged or
     does not fit the others, and when the golden batch does not come out as recorded; and
-    `EncoderError` for a backend that is not available.
+    `EncoderError` for a backend that is not available or a graph that it cannot run.
     """
     if index not in INDEX_KINDS:
         raise BundleError(f"index {index!r} is unknown; use one of {', '.join(INDEX_KINDS)}")
@@ -78,7 +84,9 @@ def load_bundle(path: Path | str, *, backend: str = "auto", index: str = "auto")
             dim=spec.dim,
         )
     with _explained(path, "golden batch"):
-        check_golden(golden, catalog, encoder, item_index)
+        users = check_golden(golden, catalog, encoder)
+        if item_index.kind != "exact":
+            item_index = _good_enough(item_index, catalog, users, may_replace=index == "auto")
     return Bundle(path, manifest, encoder, catalog, item_index, priors)
 
 
@@ -97,3 +105,20 @@ def _decode_vectors(raw: bytes, items: int, dim: int) -> NDArray[np.float32]:
         raise ValueError(f"is {vectors.dtype}, expected float16 or float32")
     expect_shape("the array", vectors, items, dim)
     return vectors.astype(np.float32)
+
+
+def _good_enough(
+    index: ItemIndex, catalog: Catalog, users: NDArray[np.float32], *, may_replace: bool
+) -> ItemIndex:
+    """The index if it finds enough of the nearest items of `users`, else an exact one if allowed.
+
+    How well an approximate index does depends on the vectors: those that hardly cluster defeat it.
+    """
+    share = recall(index, catalog.vectors, users, TOP)
+    if share >= LOWEST_RECALL:
+        return index
+    found = f"the {index.kind} index finds {share:.0%} of the nearest items"
+    if not may_replace:
+        raise ValueError(f"{found}, at least {LOWEST_RECALL:.0%} are needed; use index `exact`")
+    log.warning("%s: using an exact index instead", found)
+    return build_index(catalog.vectors, "exact")

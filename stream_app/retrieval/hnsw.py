@@ -18,10 +18,11 @@ Floats = NDArray[np.float32]
 LINKS = 16  # M: hnswlib's usual choice for 64 to 128 dimensions; 8 loses recall, 32 doubles memory
 EF_CONSTRUCTION = 200  # width of the search that finds a new item's links
 SEED = 20_160_320
-# Width of a search, in multiples of k: at 1 the recall at k = 100 is 0.98 on clustered unit
-# vectors, at 2 it is 0.995 and more, at 4 it costs twice as much for nothing to be seen.
+# Width of a search, in multiples of k. 50,000 unit vectors of 64 dimensions, recall at k = 128 for
+# multiples 1, 2, 3: 0.993, 0.998, 0.999 in loose clusters and 0.68, 0.84, 0.91 where there are
+# hardly any, at 1, 1.7 and 2.8 times the cost.
 EF_PER_RESULT = 2
-SMALLEST_EF = 64
+SMALLEST_EF = 64  # recall at k = 10: 0.998, against 0.989 at 32
 
 
 class HnswIndex:

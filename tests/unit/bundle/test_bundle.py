@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from sample_bundle import bundle_parts, write_sample_bundle
 
-from stream_app.bundle import BundleError, Priors, load_bundle, write_bundle
+from stream_app.bundle import BundleError, Priors, load, load_bundle, write_bundle
 from stream_app.encoders import EncoderError, History
+from stream_app.retrieval import build
 
 FILES = ["step.onnx", "items.msgpack", "vectors.npy", "priors.npz", "golden.npz"]
 
@@ -82,6 +83,15 @@ def test_the_index_can_be_chosen(original):
     assert load_bundle(original, index="hnsw").index.kind == "hnsw"
     with pytest.raises(BundleError, match="index 'ivf' is unknown; use one of auto, exact, hnsw"):
         load_bundle(original, index="ivf")
+
+
+def test_an_approximate_index_that_misses_too_much_does_not_serve(original, monkeypatch):
+    # 2 is more than any index finds: what is tested is what follows.
+    monkeypatch.setattr(load, "LOWEST_RECALL", 2.0)
+    with pytest.raises(BundleError, match=r"the hnsw index finds \d+% of .*; use index `exact`"):
+        load_bundle(original, index="hnsw")
+    monkeypatch.setattr(build, "LARGEST_EXACT", 10)
+    assert load_bundle(original, index="auto").index.kind == "exact"
 
 
 def test_a_backend_that_is_not_available_is_named(original):
