@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from stream_app.recommender import Recommender, SourceMessage
@@ -18,6 +19,7 @@ from stream_app.users.codec import decode_state, encode_state
 from stream_app.users.state import UserState
 
 Headers = Sequence[tuple[str, bytes | None]]
+EventType = type[Click] | type[Purchase]
 
 
 class Record(NamedTuple):
@@ -74,7 +76,7 @@ class Engine:
         self,
         recommender: Recommender,
         *,
-        sources: Mapping[str, type[Click] | type[Purchase]],
+        sources: Mapping[str, EventType],
         changelog: str,
         recommendations: str,
         dead_letters: str,
@@ -82,7 +84,7 @@ class Engine:
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._recommender = recommender
-        self._sources = sources
+        self._decoders = {topic: _decoder(kind) for topic, kind in sources.items()}
         self._changelog = changelog
         self._recommendations = recommendations
         self._dead_letters = dead_letters
@@ -117,10 +119,11 @@ class Engine:
     def _decode(
         self, record: Record, damaged: Mapping[bytes, str], now_ms: int
     ) -> Click | Purchase:
-        kind = self._sources[record.topic]
-        message = schemas.decode(kind, record.value, key=record.key, now_ms=now_ms)
-        if damaged and record.key in damaged:
-            detail = f"the row of user {message.user_id!r} cannot be read: {damaged[record.key]}"
+        decode = self._decoders[record.topic]
+        message = decode(record.value, key=record.key, now_ms=now_ms)
+        problem = damaged.get(record.key or b"") if damaged else None
+        if problem:
+            detail = f"the row of user {message.user_id!r} cannot be read: {problem}"
             raise RejectedMessage(Reason.PROCESSING_ERROR, detail)
         return message
 
@@ -163,6 +166,12 @@ class Engine:
         )
         work.reasons[letter.reason] = work.reasons.get(letter.reason, 0) + 1
         work.count(record.topic, "dead_letter")
+
+
+def _decoder(kind: EventType) -> Callable[..., Click | Purchase]:
+    if issubclass(kind, Purchase):
+        return partial(schemas.decode, Purchase)
+    return partial(schemas.decode, Click)
 
 
 def _decode_rows(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -40,7 +39,7 @@ class RecommendAgent:
         # One thread: the encoder leaves the event loop free, and batches keep their order.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
 
-    async def __call__(self, stream: Any) -> AsyncIterator[None]:
+    async def __call__(self, stream: Any) -> None:
         """Handle batches until the worker stops; anything unforeseen ends the process."""
         try:
             await self._publisher.start()
@@ -54,8 +53,6 @@ class RecommendAgent:
             die(ExitCode.PROCESSING, f"a batch could not be handled: {error!r}", error)
         finally:
             await self._publisher.stop()
-        return
-        yield  # an agent without replies is an asynchronous generator that yields nothing
 
     async def _handle(self, batch: list[Any]) -> None:
         records = [_record(event.message) for event in batch]
@@ -69,7 +66,7 @@ class RecommendAgent:
 
     async def _publish(self, work: Work, outbox: Outbox) -> None:
         for row in work.rows:
-            self._table.put(row.key, row.value)
+            self._table.put(row.key or b"", row.value)
         for record in work.records():
             outbox.add(*record)
         await outbox.deliver()

@@ -61,11 +61,11 @@ def build(
     sources = topics.source_topics(settings)
     engine = Engine(
         recommender,
-        sources={name: topic.value for name, topic in sources.items()},
+        sources=sources,
         changelog=changelog_topic(settings.app_id),
         recommendations=topic_name(settings.topic_prefix, RECOMMENDATIONS),
         dead_letters=topic_name(settings.topic_prefix, DEAD_LETTERS),
-        encoding=settings.output_encoding,
+        encoding="json" if settings.output_encoding == "json" else "msgpack",
     )
     agent = RecommendAgent(
         engine,

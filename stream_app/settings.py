@@ -96,6 +96,13 @@ class Settings:
         """The names in `filters`."""
         return tuple(name.strip() for name in self.filters.split(",") if name.strip())
 
+    def environment(self) -> dict[str, str]:
+        """Environment variables that give another process these settings."""
+        return {
+            ENVIRONMENT_PREFIX + item.name.upper(): str(getattr(self, item.name))
+            for item in fields(self)
+        }
+
     @classmethod
     def load(
         cls,

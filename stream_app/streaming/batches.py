@@ -50,7 +50,8 @@ class Batches:
     def is_current(self, event: Any) -> bool:
         """Whether the event belongs to the present assignment of partitions."""
         generation = self._app.consumer_generation_id
-        return event.message.generation_id == generation and self._app.flow_control.is_active()
+        current = event.message.generation_id == generation
+        return bool(current and self._app.flow_control.is_active())
 
     async def _admit(self, event: Any) -> bool:
         """Track the event as in process; refuse one of an earlier assignment, it is read again."""

@@ -1,4 +1,4 @@
-"""Plain Kafka clients for commands, demo and tests: send events, follow a topic, read it to its end.
+"""Plain Kafka clients for commands, demo and tests: send events, follow or read a topic.
 
 No consumer group: whoever looks at a topic must not take partitions from the workers.
 """

@@ -14,7 +14,16 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from schemas import CLICKS, DEAD_LETTERS, PURCHASES, RECOMMENDATIONS, TOPICS, Topic, topic_name
+from schemas import (
+    CLICKS,
+    DEAD_LETTERS,
+    PURCHASES,
+    RECOMMENDATIONS,
+    TOPICS,
+    Click,
+    Purchase,
+    topic_name,
+)
 from stream_app.errors import UserError
 from stream_app.settings import Settings
 from stream_app.streaming.exits import ExitCode
@@ -23,11 +32,8 @@ from stream_app.streaming.table import changelog_topic, leader_topic
 COMPACTION_LAG_MS = 3_600_000
 """A row written late by an owner that had lost its partition must not be the only one left."""
 
-SOURCES = (CLICKS, PURCHASES)
-"""Topics that a worker consumes."""
-
-OUTPUTS = (RECOMMENDATIONS, DEAD_LETTERS)
-"""Topics that a worker writes, each record to the partition of its source record."""
+USER_TOPICS = (CLICKS, PURCHASES, RECOMMENDATIONS, DEAD_LETTERS)
+"""Topics that share the partitions of the user rows: an output goes to its event's partition."""
 
 
 class TopicsError(UserError):
@@ -103,7 +109,7 @@ async def check(settings: Settings) -> int:
         raise TopicsError(
             f"topics are missing: {', '.join(missing)}; make them with `stream-app topics create`"
         )
-    names = [topic_name(settings.topic_prefix, topic) for topic in SOURCES + OUTPUTS]
+    names = [topic_name(settings.topic_prefix, topic) for topic in USER_TOPICS]
     user_topics = {name: counts[name] for name in (*names, changelog_topic(settings.app_id))}
     if len(set(user_topics.values())) != 1:
         listed = ", ".join(f"{name} has {count}" for name, count in user_topics.items())
@@ -128,6 +134,9 @@ async def _admin(settings: Settings) -> AsyncIterator[Any]:
         await admin.close()
 
 
-def source_topics(settings: Settings) -> dict[str, Topic]:
-    """The topics that a worker consumes, by their name on the broker."""
-    return {topic_name(settings.topic_prefix, topic): topic for topic in SOURCES}
+def source_topics(settings: Settings) -> dict[str, type[Click] | type[Purchase]]:
+    """What the topics that a worker consumes carry, by their name on the broker."""
+    return {
+        topic_name(settings.topic_prefix, CLICKS): Click,
+        topic_name(settings.topic_prefix, PURCHASES): Purchase,
+    }

@@ -1,0 +1,81 @@
+"""Reading and writing topics in tests, synchronously."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from schemas import Click, DeadLetter, Encoding, Purchase, Recommendation, decode_output
+from stream_app.settings import Settings
+from stream_app.streaming.clients import event_sender, follower
+from stream_app.streaming.table import changelog_topic
+from stream_app.users.codec import decode_state
+from stream_app.users.state import UserState
+
+
+def send(
+    settings: Settings, events: Sequence[Click | Purchase], encoding: Encoding = "msgpack"
+) -> list[Any]:
+    """Send events; returns their record metadata (topic, partition, offset), in order."""
+
+    async def run() -> list[Any]:
+        async with event_sender(
+            settings.bootstrap_servers, prefix=settings.topic_prefix, encoding=encoding
+        ) as sender:
+            return [await future for future in [await sender.send(event) for event in events]]
+
+    return asyncio.run(run())
+
+
+def send_raw(settings: Settings, topic: str, records: Sequence[tuple[Any, Any]]) -> None:
+    """Send records (key, value) as they are to a full topic name."""
+
+    async def run() -> None:
+        async with event_sender(settings.bootstrap_servers) as sender:
+            for key, value in records:
+                await sender.send_raw(topic, key, value)
+
+    asyncio.run(run())
+
+
+def read(settings: Settings, *topics: str) -> list[Any]:
+    """All records of topics (names without prefix)."""
+    return read_full(settings, *(settings.topic_prefix + topic for topic in topics))
+
+
+def read_full(settings: Settings, *topics: str) -> list[Any]:
+    """All records of topics by their full names."""
+
+    async def run() -> list[Any]:
+        async with follower(settings.bootstrap_servers, topics, from_start=True) as records:
+            return [record async for record in records.to_end()]
+
+    return asyncio.run(run())
+
+
+def lists(settings: Settings) -> list[Recommendation]:
+    return [decode_output(Recommendation, r.value) for r in read(settings, "recommendations")]
+
+
+def dead_letters(settings: Settings) -> list[DeadLetter]:
+    return [decode_output(DeadLetter, r.value) for r in read(settings, "dead-letters")]
+
+
+def states(settings: Settings) -> dict[str, UserState]:
+    """The last row of every user."""
+    rows = {r.key.decode(): r.value for r in read_full(settings, changelog_topic(settings.app_id))}
+    return {user_id: decode_state(row) for user_id, row in rows.items()}
+
+
+def applied_events(settings: Settings) -> int:
+    return sum(state.events for state in states(settings).values())
+
+
+def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = 60) -> None:
+    """Poll until something holds."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not in {timeout_s} s: {what}"
+        time.sleep(0.1)
