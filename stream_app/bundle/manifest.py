@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -73,6 +74,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     ranking: RankingWeights = RankingWeights()
     files: dict[FileName, Sha256]
     """SHA-256 by file name, for every file of the bundle but this one."""
+
+    def __post_init__(self) -> None:
+        if self.created_at.tzinfo is None:
+            raise ValueError(f"created is {self.created!r}; an offset from UTC is missing")
+
+    @property
+    def created_at(self) -> datetime:
+        """`created` as a time; `ValueError` unless it is ISO 8601."""
+        return datetime.fromisoformat(self.created)
 
     @property
     def release(self) -> str:

@@ -88,6 +88,8 @@ def write_bundle(
         _write_files(draft, {MANIFEST_FILE: encode_manifest(manifest)})
         load_bundle(draft, index="exact")  # what does not load must not be published
         _publish(draft, path)
+    except ValueError as error:
+        raise BundleError(f"bundle {path} cannot be written: {error}") from error
     except (BundleError, EncoderError) as error:
         raise type(error)(str(error).replace(str(draft), str(path))) from error
     finally:
@@ -112,11 +114,8 @@ def _golden_bytes(
     histories: Sequence[GoldenHistory],
 ) -> bytes:
     """`golden.npz` as computed from the stored vectors by the encoder that will serve."""
-    try:
-        catalog = Catalog(items, stored)
-        return encode_golden(make_golden(histories, catalog, load_encoder(spec, draft)))
-    except ValueError as error:
-        raise BundleError(f"the bundle cannot be written: {error}") from error
+    catalog = Catalog(items, stored)
+    return encode_golden(make_golden(histories, catalog, load_encoder(spec, draft)))
 
 
 def _write_files(directory: Path, files: Mapping[str, bytes]) -> None:

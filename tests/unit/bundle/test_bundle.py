@@ -170,6 +170,13 @@ def test_a_wrong_field_is_named(bundle, field, value):
         load_bundle(bundle)
 
 
+@pytest.mark.parametrize("created", ["yesterday", "2026-01-02T03:04:05"])
+def test_a_time_that_is_none_is_named(bundle, created):
+    edit_manifest(bundle, lambda manifest: manifest.update(created=created))
+    with pytest.raises(BundleError, match=rf"manifest.json is not valid: .*{created}"):
+        load_bundle(bundle)
+
+
 def test_a_newer_schema_asks_for_an_upgrade(bundle):
     # Nothing else of it can be relied upon, so nothing else is looked at.
     (bundle / "manifest.json").write_text('{"schema_version": 2, "files": "elsewhere"}')
@@ -259,6 +266,7 @@ def test_vectors_of_another_release_fail_the_golden_batch(bundle, tmp_path):
     ("change", "message"),
     [
         ({"name": "a@b"}, r"manifest.json is not valid: .*\$\.name"),
+        ({"created": "noon"}, "new cannot be written: Invalid isoformat string: 'noon'"),
         ({"items": ["a", "b"]}, r"2 items need vectors \[2, d\]"),
         ({"vectors": np.ones((60, 8))}, "item vector 0 has length 2.828"),
         ({"priors": Priors.empty(3)}, r"successors has shape \[3, 32\], expected \[60, 32\]"),

@@ -1,0 +1,171 @@
+"""Every Prometheus metric of a worker, and the few methods that the rest of the code calls."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence, Sized
+from typing import Protocol
+
+import numpy as np
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+
+from stream_app.bundle import Bundle
+from stream_app.observability.histogram import BatchHistogram
+
+# From 1 ms to 10 s. A quantile is only as good as the edges around it: 10, 25, 50 and 100 ms are
+# where objectives are set.
+LATENCY_EDGES_S = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.035, 0.05, 0.075, 0.1),
+    *(0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
+STAGE_EDGES_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5)
+BATCH_EDGES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
+
+
+class BatchWork(Protocol):
+    """What is counted of a handled batch."""
+
+    @property
+    def outcomes(self) -> Mapping[tuple[str, str], int]:
+        """Number of events by topic and outcome."""
+
+    @property
+    def reasons(self) -> Mapping[str, int]:
+        """Number of dead letters by reason."""
+
+    @property
+    def stages(self) -> Mapping[str, float]:
+        """Seconds by stage."""
+
+    @property
+    def lists(self) -> Sized:
+        """The recommendations."""
+
+
+class Lag(Protocol):
+    """Progress in one partition."""
+
+    @property
+    def lag(self) -> int:
+        """Events that are not processed yet."""
+
+
+class Progress(Protocol):
+    """One look at the consumer."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether events are consumed."""
+
+    @property
+    def partitions(self) -> Mapping[tuple[str, int], Lag]:
+        """The assigned source partitions, by topic and number."""
+
+
+class Metrics:
+    """The metrics of one worker, in one registry."""
+
+    def __init__(
+        self, registry: CollectorRegistry = REGISTRY, clock: Callable[[], float] = time.time
+    ) -> None:
+        """`clock` gives Unix seconds, as event times do."""
+        self._clock = clock
+        self._lagging: set[tuple[str, int]] = set()
+        self._latency = BatchHistogram(
+            "stream_app_feedback_to_recommendation_seconds",
+            "From an event's append to the acknowledgement of the list that covers it.",
+            LATENCY_EDGES_S,
+            registry,
+        )
+        self._events = Counter(
+            "stream_app_events",
+            "Events by topic and what was done with them.",
+            ["topic", "outcome"],
+            registry=registry,
+        )
+        self._recommendations = Counter(
+            "stream_app_recommendations", "Lists published.", registry=registry
+        )
+        self._coalesced = Counter(
+            "stream_app_coalesced",
+            "Events whose list also covers a later event of the user in the same batch.",
+            registry=registry,
+        )
+        self._dead_letters = Counter(
+            "stream_app_dead_letters", "Dead letters by reason.", ["reason"], registry=registry
+        )
+        self._batch_size = Histogram(
+            "stream_app_batch_size",
+            "Events handled together.",
+            buckets=BATCH_EDGES,
+            registry=registry,
+        )
+        self._stages = Histogram(
+            "stream_app_stage_seconds",
+            "Time of one batch in each stage.",
+            ["stage"],
+            buckets=STAGE_EDGES_S,
+            registry=registry,
+        )
+        self._make_gauges(registry)
+
+    def _make_gauges(self, registry: CollectorRegistry) -> None:
+        self._lag = Gauge(
+            "stream_app_consumer_lag",
+            "Events of a partition of this worker that are not processed yet.",
+            ["topic", "partition"],
+            registry=registry,
+        )
+        self._ready = Gauge(
+            "stream_app_ready", "1 while the worker consumes events, else 0.", registry=registry
+        )
+        self._release = Gauge(
+            "stream_app_release_info",
+            "1 for the model release that serves.",
+            ["name", "version", "backend"],
+            registry=registry,
+        )
+        self._release_created = Gauge(
+            "stream_app_release_created_timestamp_seconds",
+            "When that release was made, Unix seconds: time() minus it is its age.",
+            registry=registry,
+        )
+        self._index_size = Gauge(
+            "stream_app_index_size", "Items in the item index.", registry=registry
+        )
+
+    def batch(self, work: BatchWork, *, appended_ms: Sequence[int]) -> None:
+        """A batch is handled: its outputs are acknowledged.
+
+        `appended_ms` are Kafka's times of its records, Unix ms. A clock of a broker that runs
+        ahead of ours counts as no time at all.
+        """
+        appended = np.array(appended_ms, np.float64) / 1e3
+        self._latency.observe(np.maximum(self._clock() - appended, 0))
+        self._batch_size.observe(len(appended_ms))
+        for (topic, outcome), count in work.outcomes.items():
+            self._events.labels(topic, outcome).inc(count)
+        for reason, count in work.reasons.items():
+            self._dead_letters.labels(reason).inc(count)
+        for stage, seconds in work.stages.items():
+            self._stages.labels(stage).observe(seconds)
+        lists = len(work.lists)
+        self._recommendations.inc(lists)
+        self._coalesced.inc(max(0, len(appended_ms) - sum(work.reasons.values()) - lists))
+
+    def progress(self, seen: Progress) -> None:
+        """Readiness and lag as just seen; partitions that went to another worker disappear."""
+        self._ready.set(seen.ready and bool(seen.partitions))
+        for topic, partition in self._lagging - seen.partitions.keys():
+            self._lag.remove(topic, str(partition))
+        for (topic, partition), progress in seen.partitions.items():
+            self._lag.labels(topic, str(partition)).set(progress.lag)
+        self._lagging = set(seen.partitions)
+
+    def release(self, bundle: Bundle) -> None:
+        """This release serves from now on."""
+        manifest = bundle.manifest
+        self._release.clear()
+        self._release.labels(manifest.name, manifest.version, bundle.encoder.backend).set(1)
+        self._release_created.set(manifest.created_at.timestamp())
+        self._index_size.set(len(bundle.index))

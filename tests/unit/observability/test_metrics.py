@@ -1,0 +1,140 @@
+"""The metrics count what happened, under the names that dashboards use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from sample_bundle import write_sample_bundle
+
+from stream_app.bundle import load_bundle
+from stream_app.observability.histogram import BatchHistogram
+from stream_app.observability.metrics import LATENCY_EDGES_S, Metrics
+
+NOW = 1_000.0
+LATENCY = "stream_app_feedback_to_recommendation_seconds"
+
+
+@dataclass
+class Work:
+    outcomes: dict = field(default_factory=dict)
+    reasons: dict = field(default_factory=dict)
+    stages: dict = field(default_factory=dict)
+    lists: list = field(default_factory=list)
+
+
+@dataclass
+class Progress:
+    lag: int
+
+
+@dataclass
+class Seen:
+    ready: bool
+    partitions: dict
+
+
+@pytest.fixture
+def registry():
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def metrics(registry):
+    return Metrics(registry, clock=lambda: NOW)
+
+
+def ago(seconds: float) -> int:
+    return int((NOW - seconds) * 1000)
+
+
+@given(st.lists(st.floats(0, 20) | st.sampled_from(LATENCY_EDGES_S)))
+def test_a_batch_histogram_is_the_histogram_of_its_values(values):
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    batched = BatchHistogram("h", "Help.", LATENCY_EDGES_S, ours)
+    single = Histogram("h", "Help.", buckets=LATENCY_EDGES_S, registry=theirs)
+    for part in np.array_split(np.array(values), 3):
+        batched.observe(part)
+    for value in values:
+        single.observe(value)
+    expected = [line for line in generate_latest(theirs).splitlines() if b"_created" not in line]
+    found = generate_latest(ours).splitlines()
+    assert [line for line in found if b"_sum" not in line] == [
+        line for line in expected if b"_sum" not in line
+    ]
+    assert ours.get_sample_value("h_sum") == pytest.approx(theirs.get_sample_value("h_sum"))
+
+
+def test_a_batch_is_counted(registry, metrics):
+    work = Work(
+        outcomes={("clicks", "applied"): 3, ("purchases", "late"): 1, ("clicks", "dead_letter"): 1},
+        reasons={"decode_error": 1},
+        stages={"encode": 0.002, "publish": 0.004},
+        lists=["ann", "bob"],
+    )
+    metrics.batch(work, appended_ms=[ago(0.02), ago(0.02), ago(0.02), ago(0.2), ago(3)])
+    metrics.batch(work, appended_ms=[ago(0.02)] * 5)
+
+    def value(name, **labels):
+        return registry.get_sample_value(name, labels)
+
+    assert value("stream_app_events_total", topic="clicks", outcome="applied") == 6
+    assert value("stream_app_events_total", topic="purchases", outcome="late") == 2
+    assert value("stream_app_dead_letters_total", reason="decode_error") == 2
+    assert value("stream_app_recommendations_total") == 4
+    assert value("stream_app_coalesced_total") == 4
+    assert value("stream_app_batch_size_bucket", le="4.0") == 0
+    assert value("stream_app_batch_size_bucket", le="8.0") == 2
+    assert value("stream_app_stage_seconds_count", stage="encode") == 2
+    assert value("stream_app_stage_seconds_sum", stage="publish") == pytest.approx(0.008)
+    assert value(f"{LATENCY}_bucket", le="0.015") == 0
+    assert value(f"{LATENCY}_bucket", le="0.025") == 8
+    assert value(f"{LATENCY}_bucket", le="0.25") == 9
+    assert value(f"{LATENCY}_count") == 10
+    assert value(f"{LATENCY}_sum") == pytest.approx(0.02 * 8 + 0.2 + 3, abs=0.01)
+
+
+def test_a_clock_that_runs_behind_the_broker_counts_as_no_time(registry, metrics):
+    metrics.batch(Work(), appended_ms=[ago(-5)])
+    assert registry.get_sample_value(f"{LATENCY}_sum") == 0
+
+
+@pytest.mark.parametrize("edge", [0.001, 0.01, 0.025, 0.05, 0.1, 10.0])
+def test_the_latency_has_an_edge_at_every_objective(edge):
+    assert edge in LATENCY_EDGES_S
+
+
+def test_progress_shows_lag_and_forgets_partitions_that_left(registry, metrics):
+    def lag(topic, partition):
+        labels = {"topic": topic, "partition": partition}
+        return registry.get_sample_value("stream_app_consumer_lag", labels)
+
+    metrics.progress(Seen(True, {("clicks", 0): Progress(7), ("clicks", 1): Progress(2)}))
+    assert (lag("clicks", "0"), lag("clicks", "1")) == (7, 2)
+    assert registry.get_sample_value("stream_app_ready") == 1
+    metrics.progress(Seen(False, {("clicks", 1): Progress(3)}))
+    assert (lag("clicks", "0"), lag("clicks", "1")) == (None, 3)
+    assert registry.get_sample_value("stream_app_ready") == 0
+    metrics.progress(Seen(True, {}))
+    assert registry.get_sample_value("stream_app_ready") == 0
+
+
+def test_the_release_that_serves_is_shown_alone(registry, metrics, tmp_path):
+    first = load_bundle(write_sample_bundle(tmp_path / "first"))
+    second = load_bundle(write_sample_bundle(tmp_path / "second", items=30))
+    metrics.release(first)
+    metrics.release(second)
+    labels = {"name": "sample", "version": "1", "backend": "onnxruntime-cpu"}
+    assert registry.get_sample_value("stream_app_release_info", labels) == 1
+    created = registry.get_sample_value("stream_app_release_created_timestamp_seconds")
+    assert created == second.manifest.created_at.timestamp() == 1767323045
+    assert registry.get_sample_value("stream_app_index_size") == 30
+
+
+def test_two_workers_in_one_process_need_two_registries(registry, metrics):
+    with pytest.raises(ValueError, match="Duplicated timeseries"):
+        Metrics(registry)
