@@ -31,8 +31,11 @@ EVENT_DTYPE = np.dtype(
 """One packed event of the ring: 18 bytes."""
 EVENT_BYTES = EVENT_DTYPE.itemsize
 DIGEST_BYTES = 8
+NO_ITEM = 0
+"""The item hash that stands for no item."""
 
 _EVENT = Packing("<QqBB")
+_ITEM = Packing("<Q")
 _TIMESTAMP = Packing("<q")
 _TIMESTAMP_AT = 8  # bytes into an event
 _RING_BYTES = HISTORY_LENGTH * EVENT_BYTES
@@ -54,7 +57,7 @@ class Outcome(StrEnum):
     """Its event id was applied before at another offset: only that offset is remembered."""
 
 
-class SourceEvent(msgspec.Struct, frozen=True):
+class SourceEvent(msgspec.Struct, frozen=True, gc=False):
     """One event as the row takes it, with the place on Kafka it was read from."""
 
     item: int
@@ -72,6 +75,7 @@ class SourceEvent(msgspec.Struct, frozen=True):
 class UserState(
     msgspec.Struct,
     frozen=True,
+    gc=False,
     omit_defaults=True,
     forbid_unknown_fields=True,
     tag_field="v",
@@ -161,6 +165,11 @@ def apply(state: UserState, event: SourceEvent) -> tuple[UserState, Outcome]:
         state.extra,
     )
     return placed, Outcome.LATE if kept else Outcome.TOO_LATE
+
+
+def newest_item(history: bytes) -> int:
+    """The item hash of the newest event of a packed history; `NO_ITEM` when it is empty."""
+    return _ITEM.unpack_from(history, len(history) - EVENT_BYTES)[0] if history else NO_ITEM
 
 
 def events_of(history: bytes) -> NDArray[np.void]:

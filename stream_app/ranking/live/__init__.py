@@ -1,0 +1,1 @@
+"""What the stream teaches while it flows, for all users together."""

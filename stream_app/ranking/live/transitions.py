@@ -1,0 +1,119 @@
+"""Which item follows which: counts that start from the bundle and learn from every event.
+
+First-order transition counts are the baseline that a sequence model has to beat, and a source
+that knows of a new item the moment somebody moves on to it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stream_app.ranking.batch import NONE, Floats, Indices
+
+FAN_OUT = 32
+"""Successors kept of an item. The rest of a popular item's successors is noise."""
+
+# A row whose counts pass this is halved: what happens now keeps weighing against the past, and
+# float32 keeps counting single events.
+_HALVE_AT = 100_000.0
+
+
+class TransitionStore:
+    """The `F` most frequent successors of every item, with counts.
+
+    A full row makes room as Space-Saving does (Metwally et al. 2005): the new successor takes the
+    place and the count of the rarest, so a frequent one cannot be missed for ever.
+    """
+
+    def __init__(self, successors: Indices, counts: Floats) -> None:
+        """Start from `successors` `[N, F]` (-1 for none) and their `counts` `[N, F]`."""
+        if successors.ndim != 2 or successors.shape != counts.shape:
+            raise ValueError(
+                f"successors {successors.shape} and counts {counts.shape} must both be [N, F]"
+            )
+        self._size = len(successors)
+        # The last row stays empty: position -1 reads it.
+        successors = _without_repeats(successors)
+        self._successors = np.concatenate([successors, _empty(1, successors.shape[1])])
+        self._counts = np.concatenate([counts, np.zeros((1, counts.shape[1]), np.float32)])
+        self._counts[self._successors == NONE] = 0.0
+        self._totals = self._counts.sum(axis=1)
+
+    @classmethod
+    def empty(cls, size: int) -> TransitionStore:
+        """A store for `size` items that has seen nothing."""
+        return cls(_empty(size, FAN_OUT), np.zeros((size, FAN_OUT), np.float32))
+
+    def __len__(self) -> int:
+        return self._size
+
+    def grow(self, size: int) -> None:
+        """Make room for a catalogue of `size` items."""
+        if size <= self._size:
+            return
+        if size >= len(self._counts):
+            more = max(size + 1, 2 * len(self._counts)) - len(self._counts)
+            fan_out = self._counts.shape[1]
+            self._successors = np.concatenate([self._successors, _empty(more, fan_out)])
+            self._counts = np.concatenate([self._counts, np.zeros((more, fan_out), np.float32)])
+            self._totals = np.concatenate([self._totals, np.zeros(more, np.float32)])
+        self._size = size
+
+    def successors_of(self, items: Indices) -> tuple[Indices, Floats]:
+        """Successors of items `[...]` and their probabilities, both `[..., F]`.
+
+        One event more than was counted is reckoned to go elsewhere: a single transition is weak
+        evidence.
+        """
+        totals = self._totals.take(items) + np.float32(1.0)
+        return self._successors.take(items, axis=0), (
+            self._counts.take(items, axis=0) / totals[..., None]
+        )
+
+    def learn(self, previous: Indices, following: Indices) -> None:
+        """Count the transitions `previous[i] -> following[i]`; pairs with a -1 are left out."""
+        known = (previous >= 0) & (following >= 0) & (previous != following)
+        pairs, counts = np.unique(
+            np.stack([previous[known], following[known]]), axis=1, return_counts=True
+        )
+        if not len(counts):
+            return
+        rows, items = pairs
+        added = counts.astype(np.float32)
+        np.add.at(self._totals, rows, added)
+        matches = self._successors[rows] == items[:, None]
+        held = matches.any(axis=1)
+        self._counts[rows[held], matches.argmax(axis=1)[held]] += added[held]
+        self._replace(rows[~held], items[~held], added[~held])
+        self._age(np.unique(rows))
+
+    def _replace(self, rows: Indices, items: Indices, added: Floats) -> None:
+        """Put new successors in the places of the rarest; `rows` is sorted."""
+        if not len(rows):
+            return
+        starts = np.flatnonzero(np.diff(rows, prepend=NONE))
+        rank = np.arange(len(rows)) - np.repeat(starts, np.diff(starts, append=len(rows)))
+        fits = rank < self._counts.shape[1]
+        rows, items, added, rank = rows[fits], items[fits], added[fits], rank[fits]
+        rarest = np.argsort(self._counts[rows], axis=1, kind="stable")
+        places = rarest[np.arange(len(rows)), rank]
+        self._successors[rows, places] = items
+        self._counts[rows, places] += added
+
+    def _age(self, rows: Indices) -> None:
+        rows = rows[self._totals[rows] > _HALVE_AT]
+        self._counts[rows] *= 0.5
+        self._totals[rows] *= 0.5
+
+
+def _without_repeats(successors: Indices) -> Indices:
+    """Blank a successor that its row holds already: an item proposed twice would be shown twice."""
+    order = np.argsort(successors, axis=1, kind="stable")
+    ordered = np.take_along_axis(successors, order, axis=1)
+    repeats = np.zeros(successors.shape, np.bool_)
+    np.put_along_axis(repeats, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
+    return np.where(repeats, np.int32(NONE), successors)
+
+
+def _empty(rows: int, fan_out: int) -> Indices:
+    return np.full((rows, fan_out), NONE, np.int32)

@@ -1,0 +1,171 @@
+"""The pipeline: sources propose, filters forbid, scorers weigh, rerankers decide.
+
+It owns what the stages share: chunks of users, scratch memory, timing, and the promise that a
+list is full while enough permitted items exist.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.catalog import Catalog
+from stream_app.ranking.batch import NONE, Floats, Indices, UserBatch
+from stream_app.ranking.candidates import Pool, Proposal, Ranking
+from stream_app.ranking.grid import Cells, Grid
+from stream_app.ranking.stages import Filter, Reranker, Scorer, Source
+
+# One byte a cell of the grid: seven sources, and the bit of the filters.
+FORBIDDEN = np.uint8(0x80)
+MAX_SOURCES = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    """A scorer and how much its score counts."""
+
+    weight: float
+    scorer: Scorer
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Lists of `R` users."""
+
+    items: Indices
+    """Catalogue positions `[R, k]`, best first; -1 where the catalogue had no more."""
+    scores: Floats
+    """`[R, k]`."""
+    sources: NDArray[np.uint8]
+    """Which sources proposed the item, `[R, k]`: bit `i` is `Pipeline.sources[i]`."""
+
+
+class Pipeline:
+    """Ranks items for batches of users; use from one thread at a time."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        sources: Sequence[Source],
+        last_resort: Source,
+        filters: Sequence[Filter],
+        scorers: Sequence[Weighted],
+        rerankers: Sequence[Reranker],
+        k: int,
+        grid: Grid | None = None,
+    ) -> None:
+        """`last_resort` is asked only for users whom `sources` left short of `k` items."""
+        if k < 1:
+            raise ValueError(f"k={k}: ask for at least one item")
+        self._catalog = catalog
+        self._regular = len(sources)
+        self.sources = (*sources, last_resort)
+        if len(self.sources) > MAX_SOURCES:
+            raise ValueError(f"{len(self.sources)} sources; at most {MAX_SOURCES} are possible")
+        self._filters = filters
+        self._scorers = scorers
+        self._rerankers = rerankers
+        self.k = k
+        self.grid = grid or Grid()
+
+    def rank(self, users: UserBatch, seconds: dict[str, float]) -> Ranked:
+        """Rank for every user; adds the time of sources and of the rest to `seconds`."""
+        began = time.perf_counter()
+        retrieved = seconds.setdefault("retrieve", 0.0)
+        rows = self.grid.rows_at_once(len(self._catalog))
+        chunks = [
+            self._full(users.rows(slice(start, start + rows)), seconds)
+            for start in range(0, len(users), rows)
+        ]
+        whole = Ranked(
+            *(
+                np.concatenate([getattr(chunk, field) for chunk in chunks])
+                for field in ("items", "scores", "sources")
+            )
+        )
+        elapsed = time.perf_counter() - began
+        seconds["rank"] = seconds.get("rank", 0.0) + elapsed - (seconds["retrieve"] - retrieved)
+        return whole
+
+    def _full(self, users: UserBatch, seconds: dict[str, float]) -> Ranked:
+        """Rank a chunk, and once more with the last resort for users left short."""
+        ranked = self._ranked(users, self.sources[: self._regular], seconds)
+        short = np.flatnonzero(ranked.items[:, -1] == NONE)
+        if len(short):
+            again = self._ranked(users.rows(short), self.sources, seconds)
+            ranked.items[short] = again.items
+            ranked.scores[short] = again.scores
+            ranked.sources[short] = again.sources
+        return ranked
+
+    def _ranked(
+        self, users: UserBatch, sources: Sequence[Source], seconds: dict[str, float]
+    ) -> Ranked:
+        self.grid.fit(len(users), len(self._catalog))
+        forbidden = self._forbid(users)
+        began = time.perf_counter()
+        proposals = [source.propose(users) for source in sources]
+        seconds["retrieve"] += time.perf_counter() - began
+        pool = self._pool(users, proposals)
+        ranking = Ranking(pool.items, self._score(pool))
+        for reranker in self._rerankers:
+            ranking = reranker.rerank(ranking)
+        ranked = self._cut(ranking)
+        self.grid.marks[pool.cells] = 0
+        for cells in forbidden:
+            self.grid.marks[cells] = 0
+        return ranked
+
+    def _forbid(self, users: UserBatch) -> list[Cells]:
+        """Mark what no source may bring in, and the cells of "no item"."""
+        forbidden = [self.grid.cells(one.forbidden(users)) for one in self._filters]
+        forbidden.append(self.grid.nowhere())
+        for cells in forbidden:
+            self.grid.marks[cells] = FORBIDDEN
+        return forbidden
+
+    def _pool(self, users: UserBatch, proposals: list[list[Proposal]]) -> Pool:
+        """Lay the proposals side by side; the first to propose an item keeps it open."""
+        marks = self.grid.marks
+        cells, fresh = [], []
+        for bit, of_source in enumerate(proposals):
+            for proposal in of_source:
+                where = self.grid.cells(proposal.items)
+                before = marks.take(where)
+                marks[where] = before | np.uint8(1 << bit)
+                cells.append(where)
+                fresh.append(before == 0)
+        flat = [proposal for of_source in proposals for proposal in of_source]
+        items = np.concatenate(
+            [np.broadcast_to(p.items, (len(users), p.items.shape[1])) for p in flat], axis=1
+        )
+        return Pool(
+            users,
+            self.grid,
+            flat,
+            items,
+            np.concatenate(cells, axis=1),
+            np.concatenate(fresh, axis=1),
+        )
+
+    def _score(self, pool: Pool) -> Floats:
+        scores = np.zeros(pool.items.shape, np.float32)
+        for one in self._scorers:
+            scores += one.scorer.score(pool) * np.float32(one.weight)
+        scores[~pool.open] = -np.inf
+        return scores
+
+    def _cut(self, ranking: Ranking) -> Ranked:
+        """The first `k` columns, with the sources of each item."""
+        items = np.full((len(ranking.items), self.k), NONE, np.int32)
+        scores = np.full(items.shape, -np.inf, np.float32)
+        count = min(self.k, ranking.items.shape[1])
+        items[:, :count] = ranking.items[:, :count]
+        scores[:, :count] = ranking.scores[:, :count]
+        marks = self.grid.marks.take(self.grid.cells(items))
+        return Ranked(items, scores, np.where(items == NONE, np.uint8(0), marks))

@@ -1,0 +1,8 @@
+"""Where candidates come from."""
+
+from stream_app.ranking.sources.personal import Personal
+from stream_app.ranking.sources.popular import Popular
+from stream_app.ranking.sources.transitions import Transitions
+from stream_app.ranking.sources.trending import Trending
+
+__all__ = ["Personal", "Popular", "Transitions", "Trending"]

@@ -1,0 +1,48 @@
+"""The four kinds of stage of the pipeline. One idea is one small class in one file.
+
+A stage takes arrays and returns arrays; the pipeline owns batching, scratch memory and timing.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from stream_app.ranking.batch import Floats, Indices, UserBatch
+from stream_app.ranking.candidates import Pool, Proposal, Ranking
+
+
+class Source(Protocol):
+    """Where candidates come from."""
+
+    name: str
+    """As in `RankedItem.sources`."""
+
+    def propose(self, users: UserBatch) -> list[Proposal]:
+        """Propose items for each user; they may be forbidden, or proposed by others too."""
+
+
+class Filter(Protocol):
+    """What a user must not be shown."""
+
+    name: str
+
+    def forbidden(self, users: UserBatch) -> Indices:
+        """Catalogue positions `[R, m]` that each user must not be shown; -1 is no item."""
+
+
+class Scorer(Protocol):
+    """One reason to prefer a candidate, in nats (a logit or the logarithm of a probability)."""
+
+    name: str
+
+    def score(self, pool: Pool) -> Floats:
+        """Scores `[R, C]` of the candidates; what it gives for a closed one does not matter."""
+
+
+class Reranker(Protocol):
+    """Decides with the whole list in view."""
+
+    name: str
+
+    def rerank(self, ranking: Ranking) -> Ranking:
+        """Return an ordered ranking, best first."""

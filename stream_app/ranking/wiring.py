@@ -1,0 +1,108 @@
+"""The pipeline of a release, put together: read it top to bottom to know how a list is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.bundle import Bundle
+from stream_app.errors import UserError
+from stream_app.ranking.batch import Indices
+from stream_app.ranking.filters import Bought, Clicked
+from stream_app.ranking.lists import ListBuilder
+from stream_app.ranking.live.transitions import TransitionStore
+from stream_app.ranking.live.trends import TrendStore
+from stream_app.ranking.pipeline import Pipeline, Weighted
+from stream_app.ranking.rerankers import Best
+from stream_app.ranking.scorers import Affinity, Popularity, Transition
+from stream_app.ranking.sources import Personal, Popular, Transitions, Trending
+from stream_app.ranking.stages import Filter
+
+FILTERS: dict[str, type[Filter]] = {one.name: one for one in (Bought, Clicked)}
+DEFAULT_FILTERS = ("bought", "clicked")
+
+# A full ring can forbid as many of the nearest items: half of that is the usual worst case.
+PERSONAL_DEPTH = 96
+# The last item says most about the next one; the two before it still tell a detour from a turn.
+RECENT_WEIGHTS = (1.0, 0.5, 0.25)
+# A transition that was never counted is about as likely as any of ten thousand items.
+TRANSITION_FLOOR = 1e-4
+TREND_HALF_LIFE_MS = 7 * 86_400_000.0
+# Rerankers may drop as many items as a list holds.
+RESERVE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class LiveStores:
+    """What the stream teaches, by catalogue position."""
+
+    transitions: TransitionStore
+    trends: TrendStore
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> LiveStores:
+        """Start from what the training data taught."""
+        priors = bundle.priors
+        until_ms = bundle.manifest.data.until_ms
+        return cls(
+            TransitionStore(priors.successors, priors.counts),
+            TrendStore(priors.popularity, until_ms, TREND_HALF_LIFE_MS),
+        )
+
+    def learn(
+        self,
+        catalog_size: int,
+        previous: Indices,
+        items: Indices,
+        timestamps_ms: NDArray[np.int64],
+    ) -> None:
+        """Count events `[n]` on `items`, each after the item `previous` of the same user.
+
+        Positions are those of a catalogue of `catalog_size` items, -1 for an item not in it.
+        """
+        self.transitions.grow(catalog_size)
+        self.trends.grow(catalog_size)
+        self.transitions.learn(previous, items)
+        self.trends.learn(items, timestamps_ms)
+
+
+def build_pipeline(
+    bundle: Bundle, live: LiveStores, *, k: int, filters: Sequence[str] = DEFAULT_FILTERS
+) -> Pipeline:
+    """The pipeline that makes lists of `k` items; raises UserError for an unknown filter."""
+    catalog, weights = bundle.catalog, bundle.manifest.ranking
+    return Pipeline(
+        catalog,
+        sources=[
+            Personal(bundle.index, PERSONAL_DEPTH),
+            Transitions(live.transitions, len(RECENT_WEIGHTS)),
+            Trending(live.trends),
+        ],
+        last_resort=Popular(catalog, bundle.priors.popularity, k),
+        filters=[_filter(name) for name in filters],
+        scorers=[
+            Weighted(weights.personal, Affinity(catalog, weights.temperature)),
+            Weighted(
+                weights.transition,
+                Transition(live.transitions, RECENT_WEIGHTS, TRANSITION_FLOOR),
+            ),
+            Weighted(weights.trending, Popularity(live.trends)),
+        ],
+        rerankers=[Best(k + RESERVE)],
+        k=k,
+    )
+
+
+def build_lists(bundle: Bundle, live: LiveStores, pipeline: Pipeline) -> ListBuilder:
+    """What turns the arrays of `pipeline` into lists that name sources and reasons."""
+    names = [source.name for source in pipeline.sources]
+    return ListBuilder(bundle.catalog, names, pipeline.k, live.transitions, len(RECENT_WEIGHTS))
+
+
+def _filter(name: str) -> Filter:
+    if name not in FILTERS:
+        raise UserError(f"filter {name!r} is unknown; use some of: {', '.join(FILTERS)}")
+    return FILTERS[name]()

@@ -1,0 +1,265 @@
+"""The facade: events of a batch in, new user rows and ranked lists out. No Kafka in sight.
+
+recommender = Recommender.load("examples/movielens/bundle")
+lists = recommender.recommend([Click(user_id="ann", item_id="318", timestamp_ms=0)])
+print([item.item_id for item in lists[0].items])
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from schemas.messages import Click, Purchase, Recommendation, ServingModel, Trigger
+from stream_app.advance import Advancer, UserUpdate
+from stream_app.bundle import Bundle, load_bundle
+from stream_app.errors import UserError
+from stream_app.ranking import (
+    DEFAULT_FILTERS,
+    LiveStores,
+    build_lists,
+    build_pipeline,
+    user_batch,
+)
+from stream_app.users.actions import PURCHASE, action_code
+from stream_app.users.features import FEATURES
+from stream_app.users.ids import item_hash
+from stream_app.users.state import NO_ITEM, Outcome, SourceEvent, UserState, newest_item
+
+# The largest weight that a packed event holds.
+_MAX_WEIGHT = 255
+# Users whose rows `recommend` keeps: 25 MB of full rows.
+_USERS_IN_MEMORY = 10_000
+# Taken into the history, or too old for it: it happened either way.
+_NEW = frozenset({Outcome.APPLIED, Outcome.LATE, Outcome.TOO_LATE})
+_NOT_FINITE = "the encoder gave a vector that is not finite; made without it"
+
+
+class SourceMessage(NamedTuple):
+    """A decoded event and where it was read."""
+
+    message: Click | Purchase
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """What follows from a batch."""
+
+    states: dict[str, UserState]
+    """The row of every user of the batch, to be written before the batch is acknowledged."""
+    recommendations: list[Recommendation]
+    """One list for each of them, in the same order: also when all events were applied before."""
+    outcomes: list[Outcome]
+    """What was done with each message."""
+    stages: dict[str, float]
+    """Seconds spent in `apply`, `encode`, `retrieve`, `rank` and `build`."""
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One user in one batch."""
+
+    update: UserUpdate
+    newest: SourceMessage
+
+
+class Recommender:
+    """One release, serving; use from one thread at a time."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        k: int = 10,
+        filters: Sequence[str] = DEFAULT_FILTERS,
+        clock: Callable[[], int] | None = None,
+    ) -> None:
+        """Lists hold `k` items and leave out what `filters` (names) forbid.
+
+        `clock` gives the Unix ms that lists are stamped with. Raises UserError for an unknown
+        filter.
+        """
+        needed = bundle.manifest.encoder.features
+        if needed != FEATURES:
+            raise UserError(
+                f"bundle {bundle.path}: its encoder takes {needed} features of an event, this "
+                f"release of stream-app makes {FEATURES}; rebuild it with `stream-app train`"
+            )
+        self.bundle = bundle
+        self._clock = clock or _wall_clock
+        self._advancer = Advancer(bundle.encoder, bundle.catalog, bundle.release)
+        self._live = LiveStores.of(bundle)
+        self._pipeline = build_pipeline(bundle, self._live, k=k, filters=filters)
+        self._lists = build_lists(bundle, self._live, self._pipeline)
+        manifest = bundle.manifest
+        self._model = ServingModel(manifest.name, manifest.version, bundle.encoder.backend)
+        self._memory: OrderedDict[str, UserState] = OrderedDict()
+        self._offsets = count()
+
+    @classmethod
+    def load(
+        cls,
+        bundle: Path | str,
+        *,
+        k: int = 10,
+        filters: Sequence[str] = DEFAULT_FILTERS,
+        clock: Callable[[], int] | None = None,
+        backend: str = "auto",
+        index: str = "auto",
+    ) -> Recommender:
+        """Load the bundle in a directory and serve it; raises BundleError."""
+        loaded = load_bundle(bundle, backend=backend, index=index)
+        return cls(loaded, k=k, filters=filters, clock=clock)
+
+    def recommend(self, events: Sequence[Click | Purchase]) -> list[Recommendation]:
+        """Apply events in the order given and return a fresh list for each of their users.
+
+        Keeps the rows of the last users in memory; a worker keeps them in its table and calls
+        `process`.
+        """
+        memory = self._memory
+        messages = [SourceMessage(event, "memory", 0, next(self._offsets)) for event in events]
+        users = {event.user_id for event in events}
+        processed = self.process(messages, {user: memory.get(user) for user in users})
+        for user, state in processed.states.items():
+            memory[user] = state
+            memory.move_to_end(user)
+        while len(memory) > _USERS_IN_MEMORY:
+            memory.popitem(last=False)
+        return processed.recommendations
+
+    def process(
+        self, messages: Sequence[SourceMessage], states: Mapping[str, UserState | None]
+    ) -> Processed:
+        """Apply events of any users, in the order they were read, and recommend to each user.
+
+        `states` holds the row of every user of the batch; None for one never seen before.
+        """
+        began = time.perf_counter()
+        turns, outcomes = self._apply(messages, states)
+        applied = time.perf_counter()
+        self._advancer.advance([turn.update for turn in turns.values()])
+        stages = {"apply": applied - began, "encode": time.perf_counter() - applied}
+        rows = {user: turn.update.state for user, turn in turns.items()}
+        made = self._recommend(turns, list(rows.values()), stages) if turns else []
+        return Processed(rows, made, outcomes, stages)
+
+    def _apply(
+        self, messages: Sequence[SourceMessage], states: Mapping[str, UserState | None]
+    ) -> tuple[dict[str, _Turn], list[Outcome]]:
+        """Bring events into the rows, and let the live counts learn from the new ones."""
+        turns: dict[str, _Turn] = {}
+        outcomes: list[Outcome] = []
+        events: list[SourceEvent] = []
+        previous: list[int] = []
+        for source in messages:
+            user_id = source.message.user_id
+            turn = turns.get(user_id)
+            if turn is None:
+                update = self._advancer.begin(states.get(user_id))
+                turn = turns[user_id] = _Turn(update, source)
+            turn.newest = source
+            event = _source_event(source)
+            before = turn.update.state.history
+            outcome = turn.update.take(event)
+            outcomes.append(outcome)
+            events.append(event)
+            previous.append(newest_item(before) if outcome is Outcome.APPLIED else NO_ITEM)
+        self._learn(messages, events, previous, outcomes)
+        return turns, outcomes
+
+    def _learn(
+        self,
+        messages: Sequence[SourceMessage],
+        events: list[SourceEvent],
+        previous: list[int],
+        outcomes: list[Outcome],
+    ) -> None:
+        catalog = self.bundle.catalog
+        items = catalog.lookup(np.array([event.item for event in events], np.uint64))
+        new = np.array([outcome in _NEW for outcome in outcomes], np.bool_)
+        for place in np.flatnonzero(new & (items < 0)).tolist():
+            items[place] = catalog.index_or_add(messages[place].message.item_id)
+        before = catalog.lookup(np.array(previous, np.uint64))
+        times = np.array([event.timestamp_ms for event in events], np.int64)
+        self._live.learn(len(catalog), before[new], items[new], times[new])
+
+    def _recommend(
+        self, turns: Mapping[str, _Turn], rows: list[UserState], stages: dict[str, float]
+    ) -> list[Recommendation]:
+        users = user_batch(rows, self.bundle.catalog)
+        ranked = self._pipeline.rank(users, stages)
+        began = time.perf_counter()
+        now_ms = self._clock()
+        made = [
+            Recommendation(
+                rec_id=_rec_id(user_id, turn.newest),
+                user_id=user_id,
+                items=items,
+                model=self._model,
+                generated_at_ms=now_ms,
+                trigger=_trigger(turn.newest),
+                applied=row.offsets,
+                degraded=_NOT_FINITE if turn.update.broken else None,
+            )
+            for (user_id, turn), row, items in zip(
+                turns.items(), rows, self._lists.build(ranked, users), strict=True
+            )
+        ]
+        stages["build"] = time.perf_counter() - began
+        return made
+
+
+def _source_event(source: SourceMessage) -> SourceEvent:
+    message = source.message
+    if isinstance(message, Purchase):
+        action, weight = PURCHASE, min(message.quantity, _MAX_WEIGHT)
+    else:
+        action, weight = action_code(message.action), 1
+    return SourceEvent(
+        item_hash(message.item_id),
+        message.timestamp_ms,
+        action,
+        weight,
+        _source_name(source.topic, source.partition),
+        source.offset,
+        message.event_id,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _source_name(topic: str, partition: int) -> str:
+    return f"{topic}/{partition}"
+
+
+def _trigger(source: SourceMessage) -> Trigger:
+    message = source.message
+    return Trigger(
+        topic=source.topic,
+        partition=source.partition,
+        offset=source.offset,
+        timestamp_ms=message.timestamp_ms,
+        event_id=message.event_id,
+    )
+
+
+def _rec_id(user_id: str, source: SourceMessage) -> str:
+    """The same input gives the same id, so a list that is made again replaces the first."""
+    text = f"{user_id}\0{source.topic}\0{source.partition}\0{source.offset}"
+    return blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def _wall_clock() -> int:
+    return time.time_ns() // 1_000_000

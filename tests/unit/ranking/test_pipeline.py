@@ -1,0 +1,190 @@
+"""Lists are full, hold nothing forbidden and nothing twice, and say where items came from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small_release import DIM, small_release, unit_rows
+
+from stream_app.errors import UserError
+from stream_app.ranking import FILTERS, LiveStores, Ranked, UserBatch, build_pipeline
+from stream_app.ranking.batch import user_batch
+from stream_app.ranking.grid import Grid
+from stream_app.ranking.pipeline import Pipeline
+from stream_app.users import SourceEvent, UserState, apply, item_hash
+from stream_app.users.actions import PURCHASE
+
+LENGTH = 100
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> tuple[int, UserBatch]:
+    """A catalogue size, and users with random histories of items, many of them repeated."""
+    items = draw(st.integers(1, 130))
+    users = draw(st.integers(1, 5))
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    history = random.integers(-1, items, (users, LENGTH)).astype(np.int32)
+    history[np.arange(LENGTH) >= random.integers(0, LENGTH + 1, users)[:, None]] = -1
+    actions = random.integers(0, 6, history.shape).astype(np.uint8)
+    vectors = unit_rows(random.standard_normal((users, DIM)))
+    vectors[random.random(users) < 0.2] = 0.0
+    return items, UserBatch(vectors, history, actions)
+
+
+def rank(
+    items: int,
+    users: UserBatch,
+    *,
+    k: int = 10,
+    filters: tuple[str, ...] = ("bought", "clicked"),
+    max_cells: int = 1_000,
+) -> Ranked:
+    bundle = small_release(items)
+    pipeline = build_pipeline(bundle, LiveStores.of(bundle), k=k, filters=filters)
+    pipeline.grid = Grid(max_cells)
+    return pipeline.rank(users, {})
+
+
+def forbidden_to(users: UserBatch, row: int, filters: tuple[str, ...]) -> set[int]:
+    bought = users.actions[row] == PURCHASE
+    kept_out = np.zeros(LENGTH, np.bool_)
+    if "bought" in filters:
+        kept_out |= bought
+    if "clicked" in filters:
+        kept_out |= ~bought
+    return set(users.history[row][kept_out].tolist()) - {-1}
+
+
+@given(batches(), st.integers(1, 30), st.sets(st.sampled_from(sorted(FILTERS))))
+def test_a_list_is_full_while_permitted_items_exist_and_never_holds_a_forbidden_one(
+    batch: tuple[int, UserBatch], k: int, chosen: set[str]
+) -> None:
+    items, users = batch
+    filters = tuple(sorted(chosen))
+    ranked = rank(items, users, k=k, filters=filters)
+    assert ranked.items.shape == (len(users), k)
+    for row in range(len(users)):
+        shown = [item for item in ranked.items[row].tolist() if item >= 0]
+        forbidden = forbidden_to(users, row, filters)
+        assert not forbidden.intersection(shown)
+        assert len(shown) == len(set(shown))
+        assert len(shown) == min(k, items - len(forbidden))
+
+
+@given(batches())
+def test_a_list_is_ordered_and_every_item_has_a_source(batch: tuple[int, UserBatch]) -> None:
+    ranked = rank(*batch)
+    held = ranked.items >= 0
+    assert (np.diff(held.astype(int), axis=1) <= 0).all()  # no gaps
+    assert ((ranked.sources > 0) == held).all()
+    both = held[:, 1:]
+    assert (ranked.scores[:, :-1][both] >= ranked.scores[:, 1:][both]).all()
+
+
+@given(batches())
+def test_the_size_of_the_chunks_does_not_matter(batch: tuple[int, UserBatch]) -> None:
+    small, large = (rank(*batch, max_cells=cells) for cells in (1, 1_000_000))
+    same = small.items == large.items
+    # The matrix product may round differently: then neighbours of equal score change places.
+    np.testing.assert_allclose(small.scores[~same], large.scores[~same], rtol=1e-4)
+    np.testing.assert_allclose(small.scores, large.scores, rtol=1e-4, atol=1e-5)
+
+
+@given(batches())
+def test_ranking_twice_gives_the_same_lists(batch: tuple[int, UserBatch]) -> None:
+    items, users = batch
+    bundle = small_release(items)
+    pipeline = build_pipeline(bundle, LiveStores.of(bundle), k=7)
+    first, second = pipeline.rank(users, {}), pipeline.rank(users, {})
+    for field in ("items", "scores", "sources"):
+        np.testing.assert_array_equal(getattr(first, field), getattr(second, field))
+    assert not pipeline.grid.marks.any()
+    assert not pipeline.grid.values.any()
+
+
+def test_items_that_join_the_catalogue_fill_a_list_at_last() -> None:
+    bundle = small_release(3)
+    live = LiveStores.of(bundle)
+    pipeline = build_pipeline(bundle, live, k=5)
+    for name in ("new-1", "new-2"):
+        bundle.catalog.index_or_add(name)
+    live.learn(5, *(np.zeros(0, np.int32),) * 2, np.zeros(0, np.int64))
+    none = np.zeros((1, 0), np.int32)
+    users = UserBatch(np.zeros((1, DIM), np.float32), none, none.astype(np.uint8))
+    ranked = pipeline.rank(users, {})
+    assert sorted(ranked.items[0].tolist()) == [0, 1, 2, 3, 4]
+
+
+def test_an_item_names_all_sources_that_proposed_it() -> None:
+    bundle = small_release(30)
+    pipeline = build_pipeline(bundle, LiveStores.of(bundle), k=5)
+    names = [source.name for source in pipeline.sources]
+    assert names == ["personal", "transitions", "trending", "popular"]
+    users = UserBatch(
+        bundle.catalog.vectors[:1].copy(), np.array([[4]], np.int32), np.array([[2]], np.uint8)
+    )
+    ranked = pipeline.rank(users, {})
+    successors = set(bundle.priors.successors[4].tolist())
+    for item, marks in zip(ranked.items[0].tolist(), ranked.sources[0].tolist(), strict=True):
+        assert marks & 1  # 30 items are fewer than the depth of the search
+        assert bool(marks & 2) == (item in successors)
+        assert bool(marks & 4) == (bundle.priors.popularity[item] > 0)
+        assert not marks & 8
+
+
+def test_scores_add_up_as_the_manifest_says() -> None:
+    bundle = small_release(12)
+    live = LiveStores.of(bundle)
+    pipeline = build_pipeline(bundle, live, k=3)
+    vector = bundle.catalog.vectors[:1]
+    history = np.array([[4, 6]], np.int32)
+    users = UserBatch(vector, history, np.full((1, 2), 2, np.uint8))
+    ranked = pipeline.rank(users, {})
+    weights = bundle.manifest.ranking
+    followers, shares = live.transitions.successors_of(history[0])
+    for item, score in zip(ranked.items[0], ranked.scores[0], strict=True):
+        cosine = float(bundle.catalog.vectors[item] @ vector[0])
+        after = [float(shares[n][followers[n] == item].sum()) for n in (0, 1)]
+        follows = (after[0] * 1.0 + after[1] * 0.5) / 1.75
+        expected = (
+            weights.personal * cosine / weights.temperature
+            + weights.transition * np.log(follows + 1e-4)
+            + weights.trending * float(live.trends.log_share(np.array([item], np.int32))[0])
+        )
+        assert score == pytest.approx(expected, rel=1e-4)
+
+
+def test_stages_are_timed() -> None:
+    bundle = small_release(12)
+    pipeline: Pipeline = build_pipeline(bundle, LiveStores.of(bundle), k=3)
+    none = np.zeros((1, 0), np.int32)
+    seconds: dict[str, float] = {}
+    pipeline.rank(UserBatch(bundle.catalog.vectors[:1], none, none.astype(np.uint8)), seconds)
+    assert seconds.keys() == {"retrieve", "rank"}
+    assert min(seconds.values()) > 0
+
+
+def test_an_unknown_filter_and_a_list_without_length_are_refused() -> None:
+    bundle = small_release(3)
+    live = LiveStores.of(bundle)
+    with pytest.raises(UserError, match="filter 'sold' is unknown; use some of: bought, clicked"):
+        build_pipeline(bundle, live, k=3, filters=("sold",))
+    with pytest.raises(ValueError, match="k=0"):
+        build_pipeline(bundle, live, k=0)
+
+
+def test_users_are_laid_out_newest_first() -> None:
+    bundle = small_release(5)
+    states = []
+    for items in ([0, 1, 2], [], [3]):
+        state = UserState(vector=np.ones(DIM, np.float16).tobytes() if items else b"")
+        for at, item in enumerate(items):
+            event = SourceEvent(item_hash(f"item-{item}"), at, item, 1, "clicks/0", at)
+            state, _ = apply(state, event)
+        states.append(state)
+    users = user_batch(states, bundle.catalog)
+    assert users.history.tolist() == [[2, 1, 0], [-1, -1, -1], [3, -1, -1]]
+    assert users.actions.tolist() == [[2, 1, 0], [0, 0, 0], [3, 0, 0]]
+    assert users.vectors.sum(axis=1).tolist() == [DIM, 0, DIM]
