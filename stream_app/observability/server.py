@@ -23,6 +23,7 @@ Check = Callable[[], tuple[bool, str]]
 
 PLAIN_TEXT = "text/plain; charset=utf-8"
 CLIENT_TIMEOUT_S = 10  # a client that sends nothing holds a thread no longer than this
+POLL_S = 0.1  # how long `close` may take to be noticed
 
 
 class MetricsServerError(UserError):
@@ -34,7 +35,9 @@ class MetricsServer:
 
     def __init__(self, server: ThreadingHTTPServer) -> None:
         self._server = server
-        self._thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+        self._thread = threading.Thread(
+            target=server.serve_forever, args=[POLL_S], name="metrics", daemon=True
+        )
         self._thread.start()
 
     @property
