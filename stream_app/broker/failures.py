@@ -9,7 +9,8 @@ from stream_app.broker.config import Layout
 
 _TAIL_BYTES = 64 * 1024
 _LINES = 12
-_SEVERE = re.compile(r"^\S+ \S+ (ERROR|FATAL)\b|^\S+ (ERROR|FATAL)\b|^Caused by: |^Exception in ")
+# Indented lines are stack frames and listings; what is left are errors and exceptions.
+_MINOR = re.compile(r"\s|\S+ (TRACE|DEBUG|INFO|WARN) ")
 _PORT_TAKEN = "Address already in use"
 _DIRECTORY_TAKEN = "Failed to acquire lock on file"
 
@@ -19,7 +20,7 @@ def explain_failure(layout: Layout) -> str:
     log, output = _tail(layout.log_file), _tail(layout.output_file)
     if any(_DIRECTORY_TAKEN in line for line in log):
         return f"another broker uses the data directory {layout.root}; choose another one"
-    severe = [line for line in log if _SEVERE.search(line)]
+    severe = [line for line in log if not _MINOR.match(line)]
     lines = (severe or log)[-_LINES:] + output[-_LINES:]
     files = f"{layout.log_file.name} and {layout.output_file.name} in its data directory"
     return f"the embedded Kafka failed; {files} say:\n  " + "\n  ".join(lines or ["(nothing)"])
