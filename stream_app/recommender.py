@@ -67,14 +67,6 @@ class Processed:
     """Seconds spent in `apply`, `encode`, `retrieve`, `rank` and `build`."""
 
 
-@dataclass(slots=True)
-class _Turn:
-    """One user in one batch."""
-
-    update: UserUpdate
-    newest: SourceMessage
-
-
 class Recommender:
     """One release, serving; use from one thread at a time."""
 
@@ -148,37 +140,36 @@ class Recommender:
         `states` holds the row of every user of the batch; None for one never seen before.
         """
         began = time.perf_counter()
-        turns, outcomes = self._apply(messages, states)
+        updates, outcomes = self._apply(messages, states)
         applied = time.perf_counter()
-        self._advancer.advance([turn.update for turn in turns.values()])
+        self._advancer.advance(updates.values())
         stages = {"apply": applied - began, "encode": time.perf_counter() - applied}
-        rows = {user: turn.update.state for user, turn in turns.items()}
-        made = self._recommend(turns, list(rows.values()), stages) if turns else []
+        newest = {source.message.user_id: source for source in messages}
+        made = self._recommend(updates, newest, stages) if messages else []
+        rows = {user: update.state for user, update in updates.items()}
         return Processed(rows, made, outcomes, stages)
 
     def _apply(
         self, messages: Sequence[SourceMessage], states: Mapping[str, UserState | None]
-    ) -> tuple[dict[str, _Turn], list[Outcome]]:
+    ) -> tuple[dict[str, UserUpdate], list[Outcome]]:
         """Bring events into the rows, and let the live counts learn from the new ones."""
-        turns: dict[str, _Turn] = {}
+        updates: dict[str, UserUpdate] = {}
         outcomes: list[Outcome] = []
         events: list[SourceEvent] = []
         previous: list[int] = []
         for source in messages:
             user_id = source.message.user_id
-            turn = turns.get(user_id)
-            if turn is None:
-                update = self._advancer.begin(states.get(user_id))
-                turn = turns[user_id] = _Turn(update, source)
-            turn.newest = source
+            update = updates.get(user_id)
+            if update is None:
+                update = updates[user_id] = self._advancer.begin(states.get(user_id))
             event = _source_event(source)
-            before = turn.update.state.history
-            outcome = turn.update.take(event)
+            before = update.state.history
+            outcome = update.take(event)
             outcomes.append(outcome)
             events.append(event)
             previous.append(newest_item(before) if outcome is Outcome.APPLIED else NO_ITEM)
         self._learn(messages, events, previous, outcomes)
-        return turns, outcomes
+        return updates, outcomes
 
     def _learn(
         self,
@@ -197,25 +188,30 @@ class Recommender:
         self._live.learn(len(catalog), before[new], items[new], times[new])
 
     def _recommend(
-        self, turns: Mapping[str, _Turn], rows: list[UserState], stages: dict[str, float]
+        self,
+        updates: Mapping[str, UserUpdate],
+        newest: Mapping[str, SourceMessage],
+        stages: dict[str, float],
     ) -> list[Recommendation]:
-        users = user_batch(rows, self.bundle.catalog)
+        began = time.perf_counter()
+        users = user_batch([update.state for update in updates.values()], self.bundle.catalog)
+        stages["rank"] = time.perf_counter() - began
         ranked = self._pipeline.rank(users, stages)
         began = time.perf_counter()
         now_ms = self._clock()
         made = [
             Recommendation(
-                rec_id=_rec_id(user_id, turn.newest),
+                rec_id=_rec_id(user_id, newest[user_id]),
                 user_id=user_id,
                 items=items,
                 model=self._model,
                 generated_at_ms=now_ms,
-                trigger=_trigger(turn.newest),
-                applied=row.offsets,
-                degraded=_NOT_FINITE if turn.update.broken else None,
+                trigger=_trigger(newest[user_id]),
+                applied=update.state.offsets,
+                degraded=_NOT_FINITE if update.broken else None,
             )
-            for (user_id, turn), row, items in zip(
-                turns.items(), rows, self._lists.build(ranked, users), strict=True
+            for (user_id, update), items in zip(
+                updates.items(), self._lists.build(ranked, users), strict=True
             )
         ]
         stages["build"] = time.perf_counter() - began

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -34,7 +35,7 @@ class ListBuilder:
         self._catalog = catalog
         self._transitions = transitions
         self._recent = recent
-        self._ranks = range(1, k + 1)
+        self._ranks = np.arange(1, k + 1)
         self._sources = [
             tuple(name for bit, name in enumerate(sources) if marks >> bit & 1)
             for marks in range(1 << len(sources))
@@ -48,25 +49,16 @@ class ListBuilder:
             cause: (f"after {ids[cause]}",) for cause in np.unique(causes).tolist() if cause >= 0
         }
         reasons[NONE] = ()
-        counts = np.count_nonzero(ranked.items != NONE, axis=1).tolist()
-        rows = zip(
-            ranked.items.tolist(),
-            ranked.scores.astype(np.float64).round(_DECIMALS).tolist(),
-            ranked.sources.tolist(),
-            causes.tolist(),
-            counts,
-            strict=True,
-        )
-        return [
-            tuple(
-                map(
-                    RankedItem,
-                    map(ids.__getitem__, items[:count]),
-                    scores,
-                    self._ranks,
-                    map(self._sources.__getitem__, marks),
-                    map(reasons.__getitem__, because),
-                )
+        held = ranked.items != NONE
+        places = list(
+            map(
+                RankedItem,
+                map(ids.__getitem__, ranked.items[held].tolist()),
+                ranked.scores[held].astype(np.float64).round(_DECIMALS).tolist(),
+                np.broadcast_to(self._ranks, held.shape)[held].tolist(),
+                map(self._sources.__getitem__, ranked.sources[held].tolist()),
+                map(reasons.__getitem__, causes[held].tolist()),
             )
-            for items, scores, marks, because, count in rows
-        ]
+        )
+        ends = np.cumsum(np.count_nonzero(held, axis=1)).tolist()
+        return [tuple(places[start:end]) for start, end in pairwise([0, *ends])]

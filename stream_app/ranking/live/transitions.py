@@ -73,12 +73,12 @@ class TransitionStore:
     def learn(self, previous: Indices, following: Indices) -> None:
         """Count the transitions `previous[i] -> following[i]`; pairs with a -1 are left out."""
         known = (previous >= 0) & (following >= 0) & (previous != following)
-        pairs, counts = np.unique(
-            np.stack([previous[known], following[known]]), axis=1, return_counts=True
-        )
+        # One integer a pair: `np.unique` over columns would sort them as opaque records.
+        keys = previous[known].astype(np.int64) << 32 | following[known]
+        pairs, counts = np.unique(keys, return_counts=True)
         if not len(counts):
             return
-        rows, items = pairs
+        rows, items = (pairs >> 32).astype(np.int32), pairs.astype(np.int32)
         added = counts.astype(np.float32)
         np.add.at(self._totals, rows, added)
         matches = self._successors[rows] == items[:, None]
