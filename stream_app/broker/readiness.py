@@ -11,6 +11,7 @@ import struct
 
 _METADATA, _VERSION = 3, 2  # version 2 is the first that tells the cluster id
 _TIMEOUT_S = 2.0
+_MAX_RESPONSE_BYTES = 64 * 1024  # one broker and no topic; more is not an answer of Kafka
 
 
 def serving_cluster(host: str, port: int) -> str | None:
@@ -28,6 +29,8 @@ def serving_cluster(host: str, port: int) -> str | None:
 
 
 def _read(connection: socket.socket, size: int) -> bytes:
+    if not 0 < size <= _MAX_RESPONSE_BYTES:
+        raise EOFError
     data = b""
     while len(data) < size:
         if not (more := connection.recv(size - len(data))):
