@@ -6,6 +6,7 @@ A worker must not pay for what only training or the demo needs, and `stream_app`
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from importlib.metadata import version
@@ -13,6 +14,11 @@ from importlib.metadata import version
 import click
 
 from stream_app.errors import UserError
+
+# Read by the BLAS of numpy when it loads. A worker has one engine thread; more than one BLAS thread
+# for its small products costs several times the processor time and gains nothing.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
 
 COMMANDS = {
     "broker": ("stream_app.cli.broker", "Run an embedded Apache Kafka for development."),

@@ -37,6 +37,7 @@ def set_up(level: str) -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     handler.addFilter(_OncePerInterval(REPEAT_S))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in _NOISY:
+    # Faust names the loggers of its services after the module of their class, also of ours.
+    for name in (*_NOISY, "stream_app.streaming.consumer", "stream_app.streaming.table"):
         # Faust formats debug messages on its hot path whenever the level allows it.
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))

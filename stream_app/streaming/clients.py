@@ -70,6 +70,7 @@ async def follower(
     Raises `NoBrokerError`, or `TopicsError` when a topic does not exist.
     """
     consumer = AIOKafkaConsumer(
+        *topics,  # without a group, a subscription is an assignment of all partitions
         bootstrap_servers=bootstrap_servers,
         enable_auto_commit=False,
         fetch_max_wait_ms=50,
@@ -78,7 +79,6 @@ async def follower(
     await _start(consumer, bootstrap_servers)
     try:
         partitions = await _partitions(consumer, topics)
-        consumer.assign(partitions)
         seek = consumer.seek_to_beginning if from_start else consumer.seek_to_end
         await seek(*partitions)
         for partition in partitions:  # seek_to_end is lazy: fix the position now
@@ -124,14 +124,10 @@ async def _start(client: Any, bootstrap_servers: str) -> None:
 
 
 async def _partitions(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> list[TopicPartition]:
-    existing = await consumer.topics()
-    missing = [topic for topic in topics if topic not in existing]
+    missing = set(topics) - await consumer.topics()
     if missing:
         raise TopicsError(
-            f"topics are missing: {', '.join(missing)}; make them with `stream-app topics create`"
+            f"topics are missing: {', '.join(sorted(missing))}; "
+            "make them with `stream-app topics create`"
         )
-    return [
-        TopicPartition(topic, partition)
-        for topic in topics
-        for partition in sorted(consumer.partitions_for_topic(topic) or ())
-    ]
+    return sorted(consumer.assignment())

@@ -52,6 +52,8 @@ PRIVATE_USES = (
                "tells the sensors of a message in the stream, as the stream's own loop does"),
     PrivateUse("faust.app.base:App", "_consumer", "probe.py",
                "app.consumer creates a consumer on the wrong loop when another thread asks"),
+    PrivateUse("faust.tables.manager:TableManager", "_recovery", "probe.py",
+               "tables.recovery creates the service on the wrong loop, and no recovery ever ends"),
 )  # fmt: skip
 
 
