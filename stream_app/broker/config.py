@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import fcntl
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +121,18 @@ class Layout:
         except FileNotFoundError:
             return None
         return dict(line.split("=", 1) for line in lines if "=" in line).get("cluster.id")
+
+
+def in_use(layout: Layout) -> bool:
+    """Whether a broker runs on the directory: it holds the lock of its log directory."""
+    try:
+        lock = (layout.data / ".lock").open("rb+")
+    except FileNotFoundError:
+        return False
+    with lock, contextlib.suppress(BlockingIOError):
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    return True
 
 
 def write_configuration(layout: Layout, port: int, controller_port: int) -> None:

@@ -12,14 +12,11 @@ _LINES = 12
 # Indented lines are stack frames and listings; what is left are errors and exceptions.
 _MINOR = re.compile(r"\s|\S+ (TRACE|DEBUG|INFO|WARN) ")
 _PORT_TAKEN = "Address already in use"
-_DIRECTORY_TAKEN = "Failed to acquire lock on file"
 
 
 def explain_failure(layout: Layout) -> str:
     """Return the message for a broker that did not start, or ended by itself."""
     log, output = _tail(layout.log_file), _tail(layout.output_file)
-    if any(_DIRECTORY_TAKEN in line for line in log):
-        return f"another broker uses the data directory {layout.root}; choose another one"
     severe = [line for line in log if not _MINOR.match(line)]
     lines = (severe or log)[-_LINES:] + output[-_LINES:]
     files = f"{layout.log_file.name} and {layout.output_file.name} in its data directory"

@@ -162,6 +162,10 @@ class EmbeddedKafka:
                         "choose another one"
                     ) from error
             self._layout = Layout(root)
+        if config.in_use(self._layout):
+            raise BrokerError(
+                f"another broker uses the data directory {self._layout.root}; choose another one"
+            )
         return self._layout
 
     def _format(self, layout: Layout, jars: list[Path]) -> None:
