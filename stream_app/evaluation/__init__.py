@@ -1,0 +1,34 @@
+"""How good the lists are, measured the way they are used: on a stream, before learning from it."""
+
+from stream_app.evaluation.baselines import (
+    Baseline,
+    DecayedPopularity,
+    Popularity,
+    TransitionCounts,
+)
+from stream_app.evaluation.metrics import Score, Scoreboard
+from stream_app.evaluation.replay import (
+    BaselineLists,
+    Lists,
+    RecommenderLists,
+    past_rows,
+    replay,
+    tune_half_life,
+    users_of,
+)
+
+__all__ = [
+    "Baseline",
+    "BaselineLists",
+    "DecayedPopularity",
+    "Lists",
+    "Popularity",
+    "RecommenderLists",
+    "Score",
+    "Scoreboard",
+    "TransitionCounts",
+    "past_rows",
+    "replay",
+    "tune_half_life",
+    "users_of",
+]

@@ -1,0 +1,57 @@
+"""Everything that a training run can be told, and what it does when told nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from stream_app.errors import UserError
+from stream_app.users.features import FEATURES
+
+
+class TrainingError(UserError):
+    """Training cannot be done as asked; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes of the encoder; `blocks * width` floats are one user's state."""
+
+    dim: int = 64
+    width: int = 128
+    blocks: int = 2
+    expansion: int = 2
+    """Width of the feed-forward layer over `dim`."""
+    dropout: float = 0.2
+    features: int = FEATURES
+
+    @property
+    def state_size(self) -> int:
+        return self.blocks * self.width
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train an encoder of the sizes in `model`."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    epochs: int = 40
+    """At most; the learning rate falls over the last 30 % of them."""
+    patience: int = 5
+    """Epochs without a better validation figure after which training stops."""
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    temperature: float = 0.1
+    """Cosine logits are divided by it."""
+    window: int = 200
+    """Longest piece of a history, in events."""
+    batch_tokens: int = 4096
+    """Events per optimiser step."""
+    reach: int = 1
+    """Targets are drawn from so many next events, nearer ones more often."""
+    negatives: int = 0
+    """Sampled softmax with so many negatives; 0: full softmax up to 20,000 items, then 1,024."""
+    item_dropout: float = 0.1
+    """Share of input items hidden in training, so that the encoder can live with unknown items."""
+    min_count: int = 3
+    """Items seen less often get no vector: there is nothing to learn it from."""
+    seed: int = 0

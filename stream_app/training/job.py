@@ -1,0 +1,190 @@
+"""A whole training run: from a table of events to a measured bundle.
+
+1. The last part of the training window is set aside. Training on the rest finds how many epochs
+   are enough; replays of the part set aside find the half-life and the ranking weights.
+2. With these settings fixed, the model is trained again on the whole window: the newest events
+   matter most to a recommender.
+3. Where events were held out behind the window, a replay of them is the honest figure: nothing
+   was chosen on them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from stream_app.bundle import Manifest, RankingWeights, load_bundle
+from stream_app.datasets import EventTable
+from stream_app.evaluation import (
+    BaselineLists,
+    DecayedPopularity,
+    Lists,
+    Popularity,
+    RecommenderLists,
+    Scoreboard,
+    TransitionCounts,
+    past_rows,
+    replay,
+    tune_half_life,
+    users_of,
+)
+from stream_app.evaluation.baselines import DAY_MS
+from stream_app.evaluation.encoder import encoder_score
+from stream_app.recommender import Recommender
+from stream_app.training.config import TrainingConfig, TrainingError
+from stream_app.training.fit import fit
+from stream_app.training.ranking import fit_ranking
+from stream_app.training.release import Label, Release
+from stream_app.training.report import Report
+from stream_app.training.validation import validator
+
+METHOD = "stream-app"
+SMALLEST_WINDOW = 50  # events; below it neither a model nor a comparison means anything
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to train, on what, and where to put it."""
+
+    table: EventTable
+    out: Path
+    label: Label
+    config: TrainingConfig = field(default_factory=TrainingConfig)
+    train_fraction: float = 1.0
+    """Share of the events, by time, that may be learned from; the rest is held out."""
+    validation_fraction: float = 0.2
+    """Share of the training window on which settings are chosen."""
+    sampled_events: int = 4_000
+    """About so many validation events are scored per setting, those of a sample of users."""
+    replace: bool = False
+    checkpoint: Path | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the validation part decides."""
+
+    epochs: int
+    half_life_ms: float
+    ranking: RankingWeights
+
+
+def run(job: Job, report: Report) -> Manifest:
+    """Train, measure, and write the bundle; raises `TrainingError` and `BundleError`."""
+    if job.out.exists() and not job.replace:
+        raise TrainingError(f"{job.out} exists; choose another --out, or pass --replace")
+    window, held_out = job.table.split(job.train_fraction)
+    past, recent = window.split(1 - job.validation_fraction)
+    if min(len(past), len(recent)) < SMALLEST_WINDOW:
+        raise TrainingError(
+            f"{job.table.source}: {len(window)} events to train on are too few; give more data, "
+            "or a larger --train-fraction"
+        )
+    with tempfile.TemporaryDirectory() as scratch:
+        settings, metrics = _choose(job, past, recent, window, Path(scratch), report)
+        report.stage(f"Training on all {len(window):,} events for {settings.epochs} epochs")
+        learner, _ = fit(window, job.config, stop_after=settings.epochs, on_epoch=report.epoch)
+        report.stage("Exporting")
+        release = Release.of(learner, window, settings.half_life_ms)
+        if len(held_out):
+            draft = Path(scratch) / "draft"
+            release.write(draft, job.label, settings.ranking)
+            metrics |= _measure_held_out(job, draft, window, held_out, settings, report)
+    manifest = release.write(job.out, job.label, settings.ranking, metrics, replace=job.replace)
+    report.stage(f"Wrote {manifest.release} to {job.out}")
+    return manifest
+
+
+def _choose(
+    job: Job,
+    past: EventTable,
+    recent: EventTable,
+    window: EventTable,
+    scratch: Path,
+    report: Report,
+) -> tuple[Settings, dict[str, float | dict[str, float]]]:
+    """Find the settings on `recent`, and measure them there beside the baselines."""
+    report.stage(f"Training on {len(past):,} events, validating on the {len(recent):,} after them")
+    learner, best = fit(
+        past,
+        job.config,
+        validate=validator(window, int(recent.timestamps_ms[0]), window=job.config.window),
+        on_epoch=report.epoch,
+        checkpoint=job.checkpoint,
+    )
+    report.stage(f"Best after {best.number} epochs; choosing the ranking weights")
+    scored = _sample_users(recent, job.sampled_events, job.config.seed)
+    half_life_ms = tune_half_life(past, recent, scored=scored)
+    report.note(f"half-life of popularity: {half_life_ms / DAY_MS:g} days")
+    trial = scratch / "trial"
+    start = RankingWeights(temperature=job.config.temperature)
+    Release.of(learner, past, half_life_ms).write(trial, job.label, start)
+    ranking = fit_ranking(
+        trial,
+        past,
+        recent,
+        start,
+        scored=scored,
+        on_result=lambda weights, ndcg: report.note(
+            f"personal {weights.personal:g}, transition {weights.transition:g}, "
+            f"trending {weights.trending:g}: NDCG@10 {ndcg:.4f}"
+        ),
+    )
+    settings = Settings(best.number, half_life_ms, ranking)
+    return settings, {"epochs": float(best.number), "half_life_days": half_life_ms / DAY_MS}
+
+
+def _measure_held_out(
+    job: Job,
+    bundle: Path,
+    window: EventTable,
+    held_out: EventTable,
+    settings: Settings,
+    report: Report,
+) -> dict[str, float | dict[str, float]]:
+    """Replay the events behind the window through the new release and the baselines."""
+    report.stage(f"Replaying the {len(held_out):,} events held out")
+    loaded = load_bundle(bundle)
+    alone = encoder_score(loaded, job.table, len(window))
+    methods: dict[str, Lists] = {
+        METHOD: RecommenderLists(Recommender(loaded), past_rows(window)),
+        **{
+            baseline.name: BaselineLists(baseline, window)
+            for baseline in (
+                TransitionCounts(),
+                DecayedPopularity(settings.half_life_ms),
+                Popularity(),
+            )
+        },
+    }
+    with report.bar(len(held_out)) as on_event:
+        boards = replay(held_out, methods, users_of(window), on_event=on_event)
+    report.table("Held out: every list against the user's next event", boards)
+    report.note(f"The encoder alone: hit rate@10 {alone['hit_rate']:.4f}")
+    return {"held_out.encoder": alone, **board_metrics("held_out", boards)}
+
+
+def board_metrics(
+    period: str, boards: Mapping[str, Scoreboard]
+) -> dict[str, float | dict[str, float]]:
+    """Scores as a manifest holds them: `period.method`, with the hit rates of both user groups."""
+    return {
+        f"{period}.{name}": {
+            **board.all.asdict(),
+            "hit_rate_returning": board.returning.hit_rate,
+            "hit_rate_new": board.new.hit_rate,
+        }
+        for name, board in boards.items()
+    }
+
+
+def _sample_users(table: EventTable, events: int, seed: int) -> frozenset[str]:
+    """Random users of `table` who have about `events` events together, at least one user."""
+    users, counts = np.unique(table.users, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(users))
+    enough = int(np.searchsorted(np.cumsum(counts[order]), events)) + 1
+    return frozenset(table.user_ids[user] for user in users[order[:enough]])

@@ -1,0 +1,125 @@
+"""From a trained model to a bundle on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.bundle import (
+    DataWindow,
+    GoldenHistory,
+    Manifest,
+    Priors,
+    RankingWeights,
+    write_bundle,
+)
+from stream_app.datasets import EventTable
+from stream_app.encoders import EncoderSpec
+from stream_app.training.export import export_step
+from stream_app.training.learner import Learner
+from stream_app.training.priors import count_priors
+from stream_app.training.sequences import user_sequences
+
+GOLDEN_USERS = 8
+GOLDEN_LENGTH = 50  # events: enough for the slow channels of the state to fill
+
+Metrics = Mapping[str, float | dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Label:
+    """How a release is called."""
+
+    name: str
+    version: str
+    created: str | None = None
+    """ISO 8601; now unless given, for bundles that can be made again bit by bit."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """All parts of a bundle but its name, its ranking weights and its metrics."""
+
+    encoder: EncoderSpec
+    data: DataWindow
+    step_onnx: bytes
+    items: list[str]
+    vectors: NDArray[np.float32]
+    priors: Priors
+    golden: list[GoldenHistory]
+
+    @classmethod
+    def of(cls, learner: Learner, table: EventTable, half_life_ms: float) -> Release:
+        """Export `learner`, trained on `table`; popularity decays with `half_life_ms`.
+
+        Items with a vector come first in the catalogue, the ones seen too seldom behind them with
+        a row of zeros: they can still be recommended by counts.
+        """
+        vocabulary, config = learner.vocabulary, learner.config.model
+        vectors = np.zeros((len(vocabulary.items), config.dim), np.float32)
+        vectors[: vocabulary.size] = learner.vectors()
+        places = np.full(len(table.item_ids), -1, np.int64)
+        places[vocabulary.items] = np.arange(len(vocabulary.items))
+        return cls(
+            encoder=EncoderSpec(
+                kind="recurrent",
+                dim=config.dim,
+                state_size=config.state_size,
+                features=config.features,
+            ),
+            data=DataWindow(
+                source=table.source,
+                events=len(table),
+                from_ms=int(table.timestamps_ms[0]),
+                until_ms=int(table.timestamps_ms[-1]),
+            ),
+            step_onnx=export_step(learner.encoder),
+            items=[table.item_ids[item] for item in vocabulary.items],
+            vectors=vectors,
+            priors=count_priors(table, places, len(vocabulary.items), half_life_ms),
+            golden=_golden(table, places),
+        )
+
+    def write(
+        self,
+        path: Path,
+        label: Label,
+        ranking: RankingWeights,
+        metrics: Metrics | None = None,
+        *,
+        replace: bool = False,
+    ) -> Manifest:
+        """Write the bundle to `path`; errors as of `write_bundle`."""
+        return write_bundle(
+            path,
+            name=label.name,
+            version=label.version,
+            created=label.created,
+            encoder=self.encoder,
+            data=self.data,
+            step_onnx=self.step_onnx,
+            items=self.items,
+            vectors=self.vectors,
+            priors=self.priors,
+            golden=self.golden,
+            metrics=metrics,
+            ranking=ranking,
+            replace=replace,
+        )
+
+
+def _golden(table: EventTable, places: NDArray[np.int64]) -> list[GoldenHistory]:
+    """The newest events of some users, from the shortest history to the longest."""
+    sequences = sorted(user_sequences(table), key=lambda one: len(one.items))
+    picks = np.linspace(0, len(sequences) - 1, min(GOLDEN_USERS, len(sequences))).astype(int)
+    return [
+        GoldenHistory(
+            places[sequences[at].items[-GOLDEN_LENGTH:]].astype(np.int32),
+            sequences[at].features[-GOLDEN_LENGTH:],
+        )
+        for at in picks
+    ]

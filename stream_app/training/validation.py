@@ -1,0 +1,59 @@
+"""The validation figure of a model alone: rank of every event of a later period, given its past."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from stream_app.datasets import EventTable
+from stream_app.training.fit import Validate
+from stream_app.training.learner import Learner
+from stream_app.training.sequences import Sequence, pad, user_sequences
+
+K = 10
+LOGITS = 256  # positions ranked at a time
+
+
+def validator(table: EventTable, since_ms: int, *, window: int) -> Validate:
+    """Return a function giving hit rate@10 and NDCG@10 of the events at or after `since_ms`.
+
+    Items the user already had are not ranked; an item without a vector is a miss. Only users'
+    last `window` events before the period are encoded.
+    """
+    tasks = []
+    for sequence in user_sequences(table):
+        first = int(np.searchsorted(sequence.timestamps_ms, since_ms))
+        if first < len(sequence.items) and len(sequence.items) > 1:
+            tasks.append((sequence, max(first, 1)))
+    tasks.sort(key=lambda task: len(task[0].items))
+
+    def measure(learner: Learner) -> tuple[float, float]:
+        ranks = np.concatenate([_ranks(learner, *task, window) for task in tasks] or [np.zeros(0)])
+        hits = ranks < K
+        gains = np.where(hits, 1 / np.log2(ranks + 2), 0)
+        return (float(hits.mean()), float(gains.mean())) if len(ranks) else (0.0, 0.0)
+
+    return measure
+
+
+@torch.no_grad()
+def _ranks(learner: Learner, sequence: Sequence, first: int, window: int) -> np.ndarray:
+    begin = max(first - window, 0)
+    batch = pad([(sequence, begin, len(sequence.items))], learner.vocabulary)
+    vectors = learner.items()
+    users = learner.users(batch, vectors)[0, first - 1 - begin :]
+    targets = batch.targets[0, first - 1 - begin :]
+    had = learner.vocabulary.rows[sequence.items]
+    ranks = np.full(len(targets), np.inf)
+    for start in range(0, len(targets), LOGITS):
+        scores = (users[start : start + LOGITS] @ vectors.t()).numpy()
+        for at in range(len(scores)):
+            position = start + at
+            if (row := targets[position]) < 0:
+                continue
+            wanted = scores[at, row]
+            past = had[: first + position]
+            scores[at, past[past >= 0]] = -np.inf
+            if row not in past:
+                ranks[position] = (scores[at] > wanted).sum()
+    return ranks
