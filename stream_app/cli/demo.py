@@ -22,7 +22,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "movielens"
 @click.option("--bundle", type=click.Path(path_type=Path), default=EXAMPLE / "bundle",
               help="Model release, trained on the first 80 % of the data.")  # fmt: skip
 @click.option("--events", type=click.IntRange(min=1), help="Stream this many; default all.")
-@click.option("--rate", type=click.FloatRange(min=1), default=400, show_default=True,
+@click.option("--rate", type=click.FloatRange(min=1), default=200, show_default=True,
               help="Events per second.")  # fmt: skip
 @click.option("--headless", is_flag=True, help="Draw nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one line of JSON.")

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from schemas import RECOMMENDATIONS, Click, Purchase, Recommendation, decode_output, topic_name
 from stream_app.demo.coverage import Coverage
@@ -121,16 +122,16 @@ class Streamer:
 
     def _on_sent(
         self, user_id: str, position: int, sent_at: float
-    ) -> Callable[[asyncio.Future[object]], None]:
-        def done(future: asyncio.Future[object]) -> None:
-            place: object = future.result()
-            source = f"{place.topic}/{place.partition}"  # type: ignore[attr-defined]
+    ) -> Callable[[asyncio.Future[Any]], None]:
+        def done(future: asyncio.Future[Any]) -> None:
+            place = future.result()
+            source = f"{place.topic}/{place.partition}"
             self.progress.coverage.sent(
                 user_id,
                 source,
                 place.offset,
                 position,
-                sent_at,  # type: ignore[attr-defined]
+                sent_at,
             )
 
         return done

@@ -24,9 +24,9 @@ def summarise(
     groups: dict[str, Any] = {}
     if scores is not None:
         groups = {
-            **scores.all.rates(),
-            "returning_users": scores.returning.rates(),
-            "new_users": scores.new.rates(),
+            **scores.rates(),
+            "returning_users": scores.rates("returning"),
+            "new_users": scores.rates("new"),
         }
     return {
         "events": progress.sent,

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from schemas import Recommendation
 from stream_app.demo.scenario import Scenario
-from stream_app.demo.scores import Tally
 from stream_app.demo.stream import Progress
 
 FOCUS_S = 2.0
@@ -95,8 +94,8 @@ class LiveView:
             self._focus, self._focused_at = progress.focus, now
         if self._focus in progress.last:
             parts.append(self._user(self._focus))
-        if progress.scores is not None and progress.scores.all.predictions:
-            parts.append(_hit_rates(progress.scores.all))
+        if progress.scores is not None and (rates := progress.scores.rates())["predictions"]:
+            parts.append(_hit_rates(rates))
         return Group(*parts)  # type: ignore[arg-type]
 
     def _user(self, user_id: str) -> Panel:
@@ -133,11 +132,10 @@ def _column(head: str, lines: list[str]) -> Table:
     return table
 
 
-def _hit_rates(tally: Tally) -> Table:
-    rates = tally.rates()
+def _hit_rates(rates: dict[str, float | int]) -> Table:
     table = Table(box=None, pad_edge=False, title_justify="left")
     table.add_column("hit rate@10 against the user's next event")
-    table.add_column(f"{tally.predictions} predictions", justify="right")
+    table.add_column(f"{rates['predictions']} predictions", justify="right")
     table.add_row("these lists", f"{rates['hit_rate_at_10']:.4f}", style="bold")
     table.add_row("transition counts", f"{rates['transition_hit_rate_at_10']:.4f}")
     table.add_row("decayed popularity", f"{rates['popularity_hit_rate_at_10']:.4f}")

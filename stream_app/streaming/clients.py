@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import TopicPartition
 
 from schemas import CLICKS, PURCHASES, Click, Encoding, Purchase, encode, topic_name
-from stream_app.streaming.topics import NoBrokerError, TopicsError
+from stream_app.streaming.topics import NoBrokerError, TopicsError, partition_counts
 
 
 class EventSender:
@@ -69,8 +69,8 @@ async def follower(
 
     Raises `NoBrokerError`, or `TopicsError` when a topic does not exist.
     """
+    partitions = await _partitions(bootstrap_servers, topics)
     consumer = AIOKafkaConsumer(
-        *topics,  # without a group, a subscription is an assignment of all partitions
         bootstrap_servers=bootstrap_servers,
         enable_auto_commit=False,
         fetch_max_wait_ms=50,
@@ -78,7 +78,7 @@ async def follower(
     )
     await _start(consumer, bootstrap_servers)
     try:
-        partitions = await _partitions(consumer, topics)
+        consumer.assign(partitions)  # a subscription would reset positions at a metadata change
         seek = consumer.seek_to_beginning if from_start else consumer.seek_to_end
         await seek(*partitions)
         for partition in partitions:  # seek_to_end is lazy: fix the position now
@@ -123,11 +123,12 @@ async def _start(client: Any, bootstrap_servers: str) -> None:
         raise NoBrokerError(f"no Kafka broker answers at {bootstrap_servers}: {error}") from None
 
 
-async def _partitions(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> list[TopicPartition]:
-    missing = set(topics) - await consumer.topics()
+async def _partitions(bootstrap_servers: str, topics: Sequence[str]) -> list[TopicPartition]:
+    counts = await partition_counts(bootstrap_servers, topics)
+    missing = set(topics) - counts.keys()
     if missing:
         raise TopicsError(
             f"topics are missing: {', '.join(sorted(missing))}; "
             "make them with `stream-app topics create`"
         )
-    return sorted(consumer.assignment())
+    return [TopicPartition(topic, part) for topic in topics for part in range(counts[topic])]

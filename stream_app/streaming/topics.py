@@ -6,7 +6,7 @@ to the wrong partition when partition counts differ. Both are refused here, with
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,7 +74,7 @@ async def create(settings: Settings, partitions: int, replication: int) -> dict[
 
     Raises `TopicsError` when the broker refuses a topic, `NoBrokerError` when none answers.
     """
-    async with _admin(settings) as admin:
+    async with _admin(settings.bootstrap_servers) as admin:
         outcome = {}
         for spec in specs(settings, partitions):
             topic = NewTopic(spec.name, spec.partitions, replication, topic_configs=spec.configs)
@@ -91,9 +91,15 @@ async def create(settings: Settings, partitions: int, replication: int) -> dict[
 
 async def describe(settings: Settings) -> dict[str, int]:
     """Partition counts of the topics that exist, by name. Raises `NoBrokerError`."""
-    async with _admin(settings) as admin:
+    names = [spec.name for spec in specs(settings, 1)]
+    return await partition_counts(settings.bootstrap_servers, names)
+
+
+async def partition_counts(bootstrap_servers: str, names: Iterable[str]) -> dict[str, int]:
+    """Partitions of those of the named topics that exist. Raises `NoBrokerError`."""
+    async with _admin(bootstrap_servers) as admin:
         existing = set(await admin.list_topics())
-        wanted = [spec.name for spec in specs(settings, 1) if spec.name in existing]
+        wanted = [name for name in names if name in existing]
         described: list[dict[str, Any]] = await admin.describe_topics(wanted) if wanted else []
         return {topic["topic"]: len(topic["partitions"]) for topic in described}
 
@@ -118,16 +124,12 @@ async def check(settings: Settings) -> int:
 
 
 @asynccontextmanager
-async def _admin(settings: Settings) -> AsyncIterator[Any]:
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=settings.bootstrap_servers, request_timeout_ms=10_000
-    )
+async def _admin(bootstrap_servers: str) -> AsyncIterator[Any]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=10_000)
     try:
         await admin.start()
     except KafkaError as error:
-        raise NoBrokerError(
-            f"no Kafka broker answers at {settings.bootstrap_servers}: {error}"
-        ) from None
+        raise NoBrokerError(f"no Kafka broker answers at {bootstrap_servers}: {error}") from None
     try:
         yield admin
     finally:
