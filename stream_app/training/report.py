@@ -12,7 +12,7 @@ import click
 from stream_app.evaluation import Scoreboard
 from stream_app.training.fit import Epoch
 
-COLUMNS = ("method", "hit rate@10", "NDCG@10", "MRR@10", "returning users", "new users")
+COLUMNS = ("method", "hit rate@10", "NDCG@10", "MRR@10", "returning", "new users")
 
 
 class Report(Protocol):
@@ -69,9 +69,9 @@ class PlainReport:
         yield update
 
     def table(self, title: str, boards: Mapping[str, Scoreboard]) -> None:
-        click.echo(f"\n{title}\n{COLUMNS[0]:20s}" + "".join(f"{name:>17s}" for name in COLUMNS[1:]))
+        click.echo(f"{title}\n{COLUMNS[0]:20s}" + "".join(f"{name:>13s}" for name in COLUMNS[1:]))
         for row in table_rows(boards):
-            click.echo(f"{row[0]:20s}" + "".join(f"{cell:>17s}" for cell in row[1:]))
+            click.echo(f"{row[0]:20s}" + "".join(f"{cell:>13s}" for cell in row[1:]))
 
 
 class RichReport(PlainReport):
@@ -96,7 +96,7 @@ class RichReport(PlainReport):
 
         drawn = Table(title=title, title_justify="left")
         for at, name in enumerate(COLUMNS):
-            drawn.add_column(name, justify="right" if at else "left")
+            drawn.add_column(name, justify="right" if at else "left", no_wrap=True)
         for row in table_rows(boards):
             drawn.add_row(*row)
         self._console.print(drawn)
@@ -111,10 +111,10 @@ def epoch_text(done: Epoch) -> str:
 
 
 def table_rows(boards: Mapping[str, Scoreboard]) -> list[tuple[str, ...]]:
-    """Cells in the order of `COLUMNS`; the hit rates of both groups of users come last."""
+    """Cells in the order of `COLUMNS`; the hit rates of returning and of new users come last."""
     return [
         (
-            name,
+            name.replace("_", " "),
             f"{board.all.hit_rate:.4f}",
             f"{board.all.ndcg:.4f}",
             f"{board.all.mrr:.4f}",

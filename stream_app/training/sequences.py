@@ -93,7 +93,7 @@ def epoch(
     pieces = []
     for sequence in sequences:
         length = len(sequence.items)
-        first = int(rng.integers(1, window + 1)) if length > window + 1 else length
+        first = int(rng.integers(1, window + 1)) if length > window + 1 else window
         for start in range(first - window, length - 1, window):
             begin, stop = max(start, 0), min(start + window + 1, length)
             if stop - begin > 1:
@@ -101,9 +101,12 @@ def epoch(
     lengths = np.array([stop - begin for _, begin, stop in pieces])
     order = np.argsort(lengths + rng.uniform(0, 8, len(pieces)), kind="stable")
     batches: list[list[int]] = [[]]
+    longest = 0
     for at in order.tolist():
-        if batches[-1] and (len(batches[-1]) + 1) * (lengths[at] - 1) > batch_tokens:
+        longest = max(longest, int(lengths[at]) - 1)
+        if batches[-1] and (len(batches[-1]) + 1) * longest > batch_tokens:
             batches.append([])
+            longest = int(lengths[at]) - 1
         batches[-1].append(at)
     for number in rng.permutation(len(batches)).tolist():
         if batches[number]:
