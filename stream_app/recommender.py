@@ -26,6 +26,7 @@ from stream_app.errors import UserError
 from stream_app.ranking import (
     DEFAULT_FILTERS,
     LiveStores,
+    SeenIndex,
     build_lists,
     build_pipeline,
     user_batch,
@@ -92,6 +93,7 @@ class Recommender:
         self.bundle = bundle
         self._clock = clock or _wall_clock
         self._advancer = Advancer(bundle.encoder, bundle.catalog, bundle.release)
+        self._seen = SeenIndex(bundle.catalog)
         self._live = LiveStores.of(bundle)
         self._pipeline = build_pipeline(bundle, self._live, k=k, filters=filters)
         self._lists = build_lists(bundle, self._live, self._pipeline)
@@ -194,7 +196,8 @@ class Recommender:
         stages: dict[str, float],
     ) -> list[Recommendation]:
         began = time.perf_counter()
-        users = user_batch([update.state for update in updates.values()], self.bundle.catalog)
+        states = [update.state for update in updates.values()]
+        users = user_batch(states, self.bundle.catalog, self._seen)
         stages["rank"] = time.perf_counter() - began
         ranked = self._pipeline.rank(users, stages)
         began = time.perf_counter()

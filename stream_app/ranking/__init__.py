@@ -3,6 +3,7 @@
 from stream_app.ranking.batch import UserBatch, user_batch
 from stream_app.ranking.lists import ListBuilder
 from stream_app.ranking.pipeline import Pipeline, Ranked
+from stream_app.ranking.seen import SeenIndex
 from stream_app.ranking.wiring import (
     DEFAULT_FILTERS,
     FILTERS,
@@ -18,6 +19,7 @@ __all__ = [
     "LiveStores",
     "Pipeline",
     "Ranked",
+    "SeenIndex",
     "UserBatch",
     "build_lists",
     "build_pipeline",

@@ -1,4 +1,4 @@
-"""What ranking knows of the users of a batch, as arrays with one row a user."""
+"""What ranking knows of the users of a batch, as arrays."""
 
 from __future__ import annotations
 
@@ -9,13 +9,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.catalog import Catalog
-from stream_app.users.state import EVENT_BYTES, UserState, events_of
+from stream_app.ranking.seen import SeenIndex
+from stream_app.users.actions import OTHER, PURCHASE
+from stream_app.users.state import (
+    EVENT_BYTES,
+    SEEN_BOUGHT,
+    SEEN_BYTES,
+    SEEN_DTYPE,
+    UserState,
+    events_of,
+)
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int32]
+Rows = NDArray[np.int64]
 
 NONE = -1
 """The catalogue position of no item: padding, or an item the catalogue does not hold."""
+
+RECENT = 10
+"""Last items of a user that are laid out by themselves, as columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """All that is remembered of what the users did: `n` entries, in no order within a user."""
+
+    rows: Rows
+    """The row of the user, ascending."""
+    items: Indices
+    """Catalogue position, `NONE` for an item the catalogue does not hold."""
+    actions: NDArray[np.uint8]
+    """Action code."""
+
+    def among(self, first: int, last: int) -> Past:
+        """The entries of the users `first..last` (exclusive), renumbered from 0."""
+        start, stop = np.searchsorted(self.rows, (first, last))
+        return Past(self.rows[start:stop] - first, self.items[start:stop], self.actions[start:stop])
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,36 +54,68 @@ class UserBatch:
 
     vectors: Floats
     """User vectors `[R, d]`; a row of zeros for a user without one."""
-    history: Indices
-    """Catalogue positions of each ring `[R, L]`, newest first, padded with `NONE`."""
-    actions: NDArray[np.uint8]
-    """Action codes beside `history`."""
+    recent: Indices
+    """Catalogue positions of the last items `[R, RECENT]`, newest first, padded with `NONE`."""
+    past: Past
 
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def recent(self, count: int) -> Indices:
-        """The last `count` items of each user `[R, <= count]`, newest first."""
-        return self.history[:, :count]
+    def rows(self, first: int, last: int) -> UserBatch:
+        """The users `first..last` (exclusive)."""
+        if first == 0 and last >= len(self):
+            return self
+        return UserBatch(
+            self.vectors[first:last], self.recent[first:last], self.past.among(first, last)
+        )
 
-    def rows(self, rows: slice | NDArray[np.intp]) -> UserBatch:
-        """Some of the users."""
-        return UserBatch(self.vectors[rows], self.history[rows], self.actions[rows])
+    def only(self, rows: Rows) -> UserBatch:
+        """The users at these rows."""
+        number = np.full(len(self), NONE, np.int64)
+        number[rows] = np.arange(len(rows))
+        renumbered = number[self.past.rows]
+        kept = renumbered != NONE
+        past = Past(renumbered[kept], self.past.items[kept], self.past.actions[kept])
+        return UserBatch(self.vectors[rows], self.recent[rows], past)
 
 
-def user_batch(states: Sequence[UserState], catalog: Catalog) -> UserBatch:
-    """Lay out the rows of users: one look-up of all their items together."""
-    lengths = np.array([len(state.history) for state in states]) // EVENT_BYTES
-    longest = int(lengths.max(initial=0))
+def user_batch(states: Sequence[UserState], catalog: Catalog, seen: SeenIndex) -> UserBatch:
+    """Lay out the rows of users, with one look-up for all their items."""
     events = events_of(b"".join([state.history for state in states]))
-    # Rings are oldest first: reversing all of them together makes each newest first, last user
-    # first.
-    filled = np.arange(longest) < lengths[::-1, None]
-    history = np.full((len(states), longest), NONE, np.int32)
-    history[filled] = catalog.lookup(events["item"][::-1])
-    actions = np.zeros((len(states), longest), np.uint8)
-    actions[filled] = events["action"][::-1]
-    return UserBatch(_vectors(states, catalog.dim), history[::-1], actions[::-1])
+    lengths = np.array([len(state.history) for state in states]) // EVENT_BYTES
+    items = catalog.lookup(np.ascontiguousarray(events["item"]))
+    rows = np.arange(len(states)).repeat(lengths)
+    past = Past(rows, items, np.ascontiguousarray(events["action"]))
+    older = [len(state.seen) // SEEN_BYTES for state in states]
+    if any(older):
+        past = _merged(past, _older(states, np.array(older), seen))
+    return UserBatch(_vectors(states, catalog.dim), _recent(items, lengths), past)
+
+
+def _recent(items: Indices, lengths: NDArray[np.int64]) -> Indices:
+    """The last items of each user, from the items of all, oldest first."""
+    places = np.cumsum(lengths)[:, None] - 1 - np.arange(RECENT)
+    held = np.arange(RECENT) < lengths[:, None]
+    if not len(items):
+        return np.full(held.shape, NONE, np.int32)
+    return np.where(held, items.take(places, mode="clip"), np.int32(NONE))
+
+
+def _older(states: Sequence[UserState], lengths: NDArray[np.int64], seen: SeenIndex) -> Past:
+    entries = np.frombuffer(b"".join([state.seen for state in states]), SEEN_DTYPE)
+    bought = (entries & SEEN_BOUGHT).astype(np.bool_)
+    actions = np.where(bought, np.uint8(PURCHASE), np.uint8(OTHER))
+    return Past(np.arange(len(states)).repeat(lengths), seen.lookup(entries), actions)
+
+
+def _merged(one: Past, other: Past) -> Past:
+    rows = np.concatenate([one.rows, other.rows])
+    order = np.argsort(rows, kind="stable")
+    return Past(
+        rows[order],
+        np.concatenate([one.items, other.items])[order],
+        np.concatenate([one.actions, other.actions])[order],
+    )
 
 
 def _vectors(states: Sequence[UserState], dim: int) -> Floats:

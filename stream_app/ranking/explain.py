@@ -13,7 +13,7 @@ def led_to(users: UserBatch, items: Indices, store: TransitionStore, recent: int
 
     Takes ranked `items` `[R, k]`; -1 where none of the last items leads to it.
     """
-    last = users.recent(recent)
+    last = users.recent[:, :recent]
     successors, _ = store.successors_of(last)
     causes = np.full(items.shape, NONE, np.int32)
     for place in reversed(range(last.shape[1])):  # the newest is written last

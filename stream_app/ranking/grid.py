@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.ranking.batch import Floats, Indices
+from stream_app.ranking.batch import Floats, Indices, Rows
 
 Cells = NDArray[np.int64]
 
@@ -44,6 +44,10 @@ class Grid:
     def cells(self, items: Indices) -> Cells:
         """Where the items `[R or 1, m]` of each row lie in the flat arrays: `[R, m]`."""
         return self._base + items
+
+    def pairs(self, rows: Rows, items: Indices) -> Cells:
+        """Where pairs of a row and an item `[n]` lie: `[n]`."""
+        return self._base[:, 0].take(rows) + items
 
     def nowhere(self) -> Cells:
         """The cells of column 0, `[R, 1]`."""

@@ -79,7 +79,7 @@ class Pipeline:
         retrieved = seconds.setdefault("retrieve", 0.0)
         rows = self.grid.rows_at_once(len(self._catalog))
         chunks = [
-            self._full(users.rows(slice(start, start + rows)), seconds)
+            self._full(users.rows(start, start + rows), seconds)
             for start in range(0, len(users), rows)
         ]
         whole = Ranked(
@@ -97,7 +97,7 @@ class Pipeline:
         ranked = self._ranked(users, self.sources[: self._regular], seconds)
         short = np.flatnonzero(ranked.items[:, -1] == NONE)
         if len(short):
-            again = self._ranked(users.rows(short), self.sources, seconds)
+            again = self._ranked(users.only(short), self.sources, seconds)
             ranked.items[short] = again.items
             ranked.scores[short] = again.scores
             ranked.sources[short] = again.sources
@@ -123,7 +123,7 @@ class Pipeline:
 
     def _forbid(self, users: UserBatch) -> list[Cells]:
         """Mark what no source may bring in, and the cells of "no item"."""
-        forbidden = [self.grid.cells(one.forbidden(users)) for one in self._filters]
+        forbidden = [self.grid.pairs(*one.forbidden(users)) for one in self._filters]
         forbidden.append(self.grid.nowhere())
         for cells in forbidden:
             self.grid.marks[cells] = FORBIDDEN

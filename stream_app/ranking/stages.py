@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from stream_app.ranking.batch import Floats, Indices, UserBatch
+from stream_app.ranking.batch import Floats, Indices, Rows, UserBatch
 from stream_app.ranking.candidates import Pool, Proposal, Ranking
 
 
@@ -26,8 +26,8 @@ class Filter(Protocol):
 
     name: str
 
-    def forbidden(self, users: UserBatch) -> Indices:
-        """Catalogue positions `[R, m]` that each user must not be shown; -1 is no item."""
+    def forbidden(self, users: UserBatch) -> tuple[Rows, Indices]:
+        """Pairs `[n]` of a user's row and a catalogue position not to be shown; -1 is no item."""
 
 
 class Scorer(Protocol):

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from stream_app.users.state import DIGEST_BYTES, EVENT_BYTES, ROW_VERSION, UserState
+from stream_app.users.state import DIGEST_BYTES, EVENT_BYTES, ROW_VERSION, SEEN_BYTES, UserState
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(UserState).decode
@@ -74,6 +74,7 @@ def _check(state: UserState) -> None:
     """Refuse blobs that are not whole numbers of what they hold."""
     for name, blob, size in (
         ("history", state.history, EVENT_BYTES),
+        ("seen", state.seen, SEEN_BYTES),
         ("event_ids", state.event_ids, DIGEST_BYTES),
         ("hidden", state.hidden, 2),
         ("vector", state.vector, 2),

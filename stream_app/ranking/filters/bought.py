@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from stream_app.ranking.batch import NONE, Indices, UserBatch
+from stream_app.ranking.batch import Indices, Rows, UserBatch
 from stream_app.users.actions import PURCHASE
 
 
 class Bought:
-    """Forbids items with a purchase in the user's history."""
+    """Forbids items with a purchase among all that is remembered of the user."""
 
     name = "bought"
 
-    def forbidden(self, users: UserBatch) -> Indices:
-        """Purchased items `[R, L]`."""
-        return np.where(users.actions == PURCHASE, users.history, np.int32(NONE))
+    def forbidden(self, users: UserBatch) -> tuple[Rows, Indices]:
+        """Purchased items."""
+        past = users.past
+        kept_out = past.actions == PURCHASE
+        return past.rows[kept_out], past.items[kept_out]

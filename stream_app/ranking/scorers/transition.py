@@ -26,7 +26,8 @@ class Transition:
 
     def score(self, pool: Pool) -> Floats:
         """Write the probabilities into the grid, read those of the candidates."""
-        successors, probabilities = self._store.successors_of(pool.users.recent(len(self._weights)))
+        recent = pool.users.recent[:, : len(self._weights)]
+        successors, probabilities = self._store.successors_of(recent)
         values = pool.grid.values
         cells = [pool.grid.cells(successors[:, place]) for place in range(successors.shape[1])]
         for place, where in enumerate(cells):

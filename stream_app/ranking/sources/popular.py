@@ -10,10 +10,10 @@ from stream_app.ranking.candidates import Proposal
 
 
 class Popular:
-    """As many of the most popular items as any history can forbid, and `k` more.
+    """As many of the most popular items as any user's past holds, and `k` more.
 
-    That is enough for a full list: of `k + f` different items at most `f` can be forbidden to a
-    user who is forbidden `f`.
+    That is enough for a full list: a past of `f` entries can forbid `f` items, which leaves `k` of
+    any `k + f`.
     """
 
     name = "popular"
@@ -26,7 +26,7 @@ class Popular:
 
     def propose(self, users: UserBatch) -> list[Proposal]:
         """One shared row of items."""
-        count = self._k + users.history.shape[1]
+        count = self._k + int(np.bincount(users.past.rows).max(initial=0))
         items = self._order[:count]
         known = len(self._order)
         newer = np.arange(known, min(len(self._catalog), known + count - len(items)))

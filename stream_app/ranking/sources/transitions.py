@@ -18,5 +18,5 @@ class Transitions:
 
     def propose(self, users: UserBatch) -> list[Proposal]:
         """One proposal for each place in the history: successors of one item are all different."""
-        successors, _ = self._store.successors_of(users.recent(self._recent))
+        successors, _ = self._store.successors_of(users.recent[:, : self._recent])
         return [Proposal(successors[:, place]) for place in range(successors.shape[1])]

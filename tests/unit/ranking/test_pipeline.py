@@ -9,14 +9,20 @@ from hypothesis import strategies as st
 from small_release import DIM, small_release, unit_rows
 
 from stream_app.errors import UserError
-from stream_app.ranking import FILTERS, LiveStores, Ranked, UserBatch, build_pipeline
-from stream_app.ranking.batch import user_batch
+from stream_app.ranking import (
+    FILTERS,
+    LiveStores,
+    Ranked,
+    SeenIndex,
+    UserBatch,
+    build_pipeline,
+    user_batch,
+)
+from stream_app.ranking.batch import RECENT, Past
 from stream_app.ranking.grid import Grid
 from stream_app.ranking.pipeline import Pipeline
 from stream_app.users import SourceEvent, UserState, apply, item_hash
 from stream_app.users.actions import PURCHASE
-
-LENGTH = 100
 
 
 @st.composite
@@ -25,12 +31,32 @@ def batches(draw: st.DrawFn) -> tuple[int, UserBatch]:
     items = draw(st.integers(1, 130))
     users = draw(st.integers(1, 5))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    history = random.integers(-1, items, (users, LENGTH)).astype(np.int32)
-    history[np.arange(LENGTH) >= random.integers(0, LENGTH + 1, users)[:, None]] = -1
-    actions = random.integers(0, 6, history.shape).astype(np.uint8)
+    lengths = random.integers(0, 150, users)
+    rows = np.arange(users).repeat(lengths)
+    past = Past(
+        rows,
+        random.integers(-1, items, len(rows)).astype(np.int32),
+        random.integers(0, 6, len(rows)).astype(np.uint8),
+    )
+    recent = np.full((users, RECENT), -1, np.int32)
+    for row in range(users):
+        last = past.items[rows == row][:RECENT]
+        recent[row, : len(last)] = last
     vectors = unit_rows(random.standard_normal((users, DIM)))
     vectors[random.random(users) < 0.2] = 0.0
-    return items, UserBatch(vectors, history, actions)
+    return items, UserBatch(vectors, recent, past)
+
+
+def one_user(vector: np.ndarray, items: list[int]) -> UserBatch:
+    """A user who clicked some items, newest first."""
+    recent = np.full((1, RECENT), -1, np.int32)
+    recent[0, : len(items)] = items
+    past = Past(
+        np.zeros(len(items), np.int64),
+        np.array(items, np.int32),
+        np.full(len(items), 2, np.uint8),
+    )
+    return UserBatch(vector[None, :].copy(), recent, past)
 
 
 def rank(
@@ -48,13 +74,14 @@ def rank(
 
 
 def forbidden_to(users: UserBatch, row: int, filters: tuple[str, ...]) -> set[int]:
-    bought = users.actions[row] == PURCHASE
-    kept_out = np.zeros(LENGTH, np.bool_)
+    past = users.past
+    bought = past.actions == PURCHASE
+    kept_out = np.zeros(len(past.rows), np.bool_)
     if "bought" in filters:
         kept_out |= bought
     if "clicked" in filters:
         kept_out |= ~bought
-    return set(users.history[row][kept_out].tolist()) - {-1}
+    return set(past.items[kept_out & (past.rows == row)].tolist()) - {-1}
 
 
 @given(batches(), st.integers(1, 30), st.sets(st.sampled_from(sorted(FILTERS))))
@@ -111,9 +138,7 @@ def test_items_that_join_the_catalogue_fill_a_list_at_last() -> None:
     for name in ("new-1", "new-2"):
         bundle.catalog.index_or_add(name)
     live.learn(5, *(np.zeros(0, np.int32),) * 2, np.zeros(0, np.int64))
-    none = np.zeros((1, 0), np.int32)
-    users = UserBatch(np.zeros((1, DIM), np.float32), none, none.astype(np.uint8))
-    ranked = pipeline.rank(users, {})
+    ranked = pipeline.rank(one_user(np.zeros(DIM, np.float32), []), {})
     assert sorted(ranked.items[0].tolist()) == [0, 1, 2, 3, 4]
 
 
@@ -122,10 +147,7 @@ def test_an_item_names_all_sources_that_proposed_it() -> None:
     pipeline = build_pipeline(bundle, LiveStores.of(bundle), k=5)
     names = [source.name for source in pipeline.sources]
     assert names == ["personal", "transitions", "trending", "popular"]
-    users = UserBatch(
-        bundle.catalog.vectors[:1].copy(), np.array([[4]], np.int32), np.array([[2]], np.uint8)
-    )
-    ranked = pipeline.rank(users, {})
+    ranked = pipeline.rank(one_user(bundle.catalog.vectors[0], [4]), {})
     successors = set(bundle.priors.successors[4].tolist())
     for item, marks in zip(ranked.items[0].tolist(), ranked.sources[0].tolist(), strict=True):
         assert marks & 1  # 30 items are fewer than the depth of the search
@@ -138,19 +160,17 @@ def test_scores_add_up_as_the_manifest_says() -> None:
     bundle = small_release(12)
     live = LiveStores.of(bundle)
     pipeline = build_pipeline(bundle, live, k=3)
-    vector = bundle.catalog.vectors[:1]
-    history = np.array([[4, 6]], np.int32)
-    users = UserBatch(vector, history, np.full((1, 2), 2, np.uint8))
-    ranked = pipeline.rank(users, {})
+    vector = bundle.catalog.vectors[0]
+    ranked = pipeline.rank(one_user(vector, [4, 6]), {})
     weights = bundle.manifest.ranking
-    followers, shares = live.transitions.successors_of(history[0])
+    followers, shares = live.transitions.successors_of(np.array([4, 6], np.int32))
     for item, score in zip(ranked.items[0], ranked.scores[0], strict=True):
-        cosine = float(bundle.catalog.vectors[item] @ vector[0])
+        cosine = float(bundle.catalog.vectors[item] @ vector)
         after = [float(shares[n][followers[n] == item].sum()) for n in (0, 1)]
-        follows = (after[0] * 1.0 + after[1] * 0.5) / 1.75
+        follows = (after[0] + 0.8 * after[1]) / sum(0.8**place for place in range(RECENT))
         expected = (
             weights.personal * cosine / weights.temperature
-            + weights.transition * np.log(follows + 1e-4)
+            + weights.transition * np.log(follows + 3e-4)
             + weights.trending * float(live.trends.log_share(np.array([item], np.int32))[0])
         )
         assert score == pytest.approx(expected, rel=1e-4)
@@ -159,9 +179,8 @@ def test_scores_add_up_as_the_manifest_says() -> None:
 def test_stages_are_timed() -> None:
     bundle = small_release(12)
     pipeline: Pipeline = build_pipeline(bundle, LiveStores.of(bundle), k=3)
-    none = np.zeros((1, 0), np.int32)
     seconds: dict[str, float] = {}
-    pipeline.rank(UserBatch(bundle.catalog.vectors[:1], none, none.astype(np.uint8)), seconds)
+    pipeline.rank(one_user(bundle.catalog.vectors[0], []), seconds)
     assert seconds.keys() == {"retrieve", "rank"}
     assert min(seconds.values()) > 0
 
@@ -175,16 +194,47 @@ def test_an_unknown_filter_and_a_list_without_length_are_refused() -> None:
         build_pipeline(bundle, live, k=0)
 
 
-def test_users_are_laid_out_newest_first() -> None:
-    bundle = small_release(5)
-    states = []
-    for items in ([0, 1, 2], [], [3]):
-        state = UserState(vector=np.ones(DIM, np.float16).tobytes() if items else b"")
-        for at, item in enumerate(items):
-            event = SourceEvent(item_hash(f"item-{item}"), at, item, 1, "clicks/0", at)
-            state, _ = apply(state, event)
-        states.append(state)
-    users = user_batch(states, bundle.catalog)
-    assert users.history.tolist() == [[2, 1, 0], [-1, -1, -1], [3, -1, -1]]
-    assert users.actions.tolist() == [[2, 1, 0], [0, 0, 0], [3, 0, 0]]
-    assert users.vectors.sum(axis=1).tolist() == [DIM, 0, DIM]
+def row_of(items: list[int], action: int = 2) -> UserState:
+    state = UserState(vector=np.ones(DIM, np.float16).tobytes() if items else b"")
+    for at, item in enumerate(items):
+        event = SourceEvent(item_hash(f"item-{item}"), at, action, 1, "clicks/0", at)
+        state, _ = apply(state, event)
+    return state
+
+
+def test_users_are_laid_out_with_their_last_items_newest_first() -> None:
+    catalog = small_release(15).catalog
+    states = [row_of([0, 1, 2]), row_of([]), row_of(list(range(12))), row_of([99, 3])]
+    users = user_batch(states, catalog, SeenIndex(catalog))
+    padding = [-1] * 7
+    assert users.recent.tolist() == [
+        [2, 1, 0, *padding],
+        [-1, -1, -1, *padding],
+        list(range(11, 1, -1)),
+        [3, -1, -1, *padding],
+    ]
+    assert users.vectors.sum(axis=1).tolist() == [DIM, 0, DIM, DIM]
+    assert users.past.rows.tolist() == [0] * 3 + [2] * 12 + [3] * 2
+    assert users.past.items.tolist() == [0, 1, 2, *range(12), -1, 3]
+    assert user_batch([row_of([])], catalog, SeenIndex(catalog)).recent.tolist() == [[-1] * 10]
+
+
+def test_items_beyond_the_ring_are_part_of_the_past() -> None:
+    bundle = small_release(130)
+    seen = SeenIndex(bundle.catalog)
+    for name in range(130, 140):  # join the catalogue after the index was made
+        bundle.catalog.index_or_add(f"item-{name}")
+    everything = [*range(130, 140), *range(130)]
+    states = [row_of([5]), row_of(everything, PURCHASE), row_of([6], PURCHASE)]
+    users = user_batch(states, bundle.catalog, seen)
+    past = users.past
+    assert (np.diff(past.rows) >= 0).all()
+    assert sorted(past.items[past.rows == 1].tolist()) == list(range(140))
+    assert (past.actions[past.rows == 1] == PURCHASE).all()
+    assert users.only(np.array([1, 2])).past.rows.tolist() == [0] * 140 + [1]
+    assert users.rows(1, 2).past.items.tolist() == past.items[past.rows == 1].tolist()
+    live = LiveStores.of(bundle)
+    live.learn(140, *(np.zeros(0, np.int32),) * 2, np.zeros(0, np.int64))
+    ranked = build_pipeline(bundle, live, k=5).rank(users, {})
+    assert (ranked.items[1] == -1).all()  # has bought everything
+    assert (ranked.items[[0, 2]] >= 0).all()

@@ -68,6 +68,7 @@ def test_a_cut_row_is_refused(events: list[SourceEvent], data: st.DataObject) ->
     [
         ({"h": b"\0" * 19}, "history is 19 bytes, not a whole number of 18-byte"),
         ({"i": b"\0" * 9}, "event_ids is 9 bytes"),
+        ({"e": b"\0" * 5}, "seen is 5 bytes"),
         ({"s": b"\0"}, "hidden is 1 bytes"),
         ({"u": b"\0" * 3}, "vector is 3 bytes"),
         ({"h": 5}, "Expected `bytes`, got `int`"),

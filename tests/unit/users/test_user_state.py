@@ -21,7 +21,8 @@ from stream_app.users import (
     encode_state,
     events_of,
 )
-from stream_app.users.state import EVENT_IDS, MAX_SOURCES
+from stream_app.users.actions import PURCHASE
+from stream_app.users.state import EVENT_IDS, MAX_SOURCES, SEEN_DTYPE, SEEN_LENGTH, seen_entry
 
 ENCODED = UserState(hidden=b"\1" * 512, vector=b"\2" * 128, release="shop@1")
 
@@ -115,8 +116,34 @@ def test_a_row_is_bounded_whatever_the_user_does(events: list[SourceEvent], spre
     assert len(events_of(state.history)) <= HISTORY_LENGTH
     assert len(state.event_ids) <= EVENT_IDS * 8
     assert len(state.offsets) <= MAX_SOURCES
-    blobs = HISTORY_LENGTH * EVENT_DTYPE.itemsize + EVENT_IDS * 8 + 512 + 128
+    assert len(state.seen) <= SEEN_LENGTH * SEEN_DTYPE.itemsize
+    blobs = HISTORY_LENGTH * EVENT_DTYPE.itemsize + SEEN_LENGTH * 4 + EVENT_IDS * 8 + 512 + 128
     assert len(encode_state(state)) <= blobs + 512  # keys, counters and offsets
+
+
+@given(event_sequences(max_size=300))
+def test_items_that_leave_the_ring_are_remembered_the_last_ones_longest(
+    events: list[SourceEvent],
+) -> None:
+    state, ring, left = UserState(), [], []
+    for one in events:
+        state, outcome = apply(state, one)
+        if outcome in (Outcome.REPLAYED, Outcome.DUPLICATE):
+            continue
+        ring = sorted([*ring, one], key=lambda e: e.timestamp_ms)
+        for gone in ring[:-HISTORY_LENGTH]:
+            entry = seen_entry(gone.item, gone.action == PURCHASE)
+            left = [*(e for e in left if e != entry), entry][-SEEN_LENGTH:]
+        ring = ring[-HISTORY_LENGTH:]
+    assert np.frombuffer(state.seen, SEEN_DTYPE).tolist() == left
+
+
+def test_seen_items_are_bounded_and_the_oldest_are_forgotten() -> None:
+    count = HISTORY_LENGTH + SEEN_LENGTH + 50
+    state, _ = apply_all(UserState(), [event(n, n, item=2 * n) for n in range(count)])
+    entries = np.frombuffer(state.seen, SEEN_DTYPE)
+    assert len(entries) == SEEN_LENGTH
+    assert entries[[0, -1]].tolist() == [2 * 50, 2 * (count - HISTORY_LENGTH - 1)]
 
 
 def test_an_event_takes_eighteen_bytes() -> None:
@@ -150,6 +177,7 @@ def test_an_event_older_than_all_of_a_full_ring_is_counted_and_not_kept() -> Non
     state, outcome = apply(ring, event(999, 100))
     assert outcome is Outcome.TOO_LATE
     assert (state.history, state.release) == (ring.history, ring.release)
+    assert np.frombuffer(state.seen, SEEN_DTYPE).tolist() == [seen_entry(1, False)]
     assert (state.late, state.offsets) == (1, {"clicks/0": 100})
 
 
