@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import runpy
+import os
 import sys
+from importlib import import_module
 
 PARTS = ("retrieval", "recommender", "worker")
 
+# As in a worker (stream_app/cli): one BLAS thread for one engine thread.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 
 def main() -> None:
-    """Run all parts, or those named on the command line."""
-    for part in sys.argv[1:] or PARTS:
+    """Run all parts, or the one named first on the command line with the rest as its options."""
+    wanted, options = sys.argv[1:2] or PARTS, sys.argv[2:]
+    for part in wanted:
         if part not in PARTS:
             sys.exit(f"no benchmark {part!r}; there are {', '.join(PARTS)}")
         print(f"\n## {part}\n", flush=True)
-        sys.argv = [part]
-        runpy.run_module(f"benchmarks.{part}", run_name="__main__")
+        sys.argv = [part, *options]
+        import_module(f"benchmarks.{part}").main()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from stream_app.streaming.alignment import MAX_ALIGNED_RECORDS, TimeAlignment
 from stream_app.streaming.drain import DrainWithoutTasks
 from stream_app.streaming.exits import ExitCode, die
 
@@ -30,6 +31,7 @@ class RecoverySafeConsumer(DrainWithoutTasks, driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._held: set[TP] = set()
+        self._alignment = TimeAlignment()
         super().__init__(*args, **kwargs)
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
@@ -64,9 +66,15 @@ class RecoverySafeConsumer(DrainWithoutTasks, driver.Consumer):
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109
         # The set is live and read in another thread. Should it become empty during the wait,
         # aiokafka takes "no partitions" for "all partitions" and the records are dropped later.
-        if active_partitions:
-            active_partitions = frozenset(active_partitions)
-        return await super()._getmany(active_partitions, timeout)
+        if not active_partitions:
+            return await super()._getmany(active_partitions, timeout)
+        active = frozenset(active_partitions)
+        if any(map(self._is_changelog_tp, active)):
+            return await super()._getmany(active, timeout)
+        chosen = self._alignment.choose(active, self.highwater)
+        fetched = await self._thread.fetch(chosen, timeout, aligned=chosen != active)
+        self._alignment.observe(fetched)
+        return fetched
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         # Source topics are neither compacted nor transactional, so a hole is a bug or truncation.
@@ -87,6 +95,18 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
+
+    async def fetch(self, partitions: frozenset[TP], timeout: float, *, aligned: bool) -> Any:  # noqa: ASYNC109
+        """Records of some partitions; few at a time while partitions are kept aligned."""
+        if not aligned:
+            return await self.getmany(partitions, timeout)
+        return await self.call_thread(
+            self._fetch_records,
+            self._ensure_consumer(),
+            partitions,
+            timeout=timeout,
+            max_records=MAX_ALIGNED_RECORDS,
+        )
 
 
 class _Transport(driver.Transport):
