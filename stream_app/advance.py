@@ -111,8 +111,9 @@ class Advancer:
         lengths = np.array([len(blob) for blob in blobs]) // EVENT_BYTES
         starts = np.cumsum(lengths) - lengths
         events = events_of(b"".join(blobs))
-        times = events["timestamp_ms"]
-        gaps = np.diff(times, prepend=times[:1])
+        times = np.ascontiguousarray(events["timestamp_ms"])
+        gaps = np.zeros_like(times)
+        np.subtract(times[1:], times[:-1], out=gaps[1:])
         previous = np.array([update.previous_ms for update in updates])
         gaps[starts] = np.where(previous == NO_PREVIOUS, NO_PREVIOUS, times[starts] - previous)
         items = self._catalog.lookup(np.ascontiguousarray(events["item"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,14 @@ class Pool:
     """Where they lie in the grid `[R, C]`."""
     open: NDArray[np.bool_]
     """False `[R, C]` for padding, a forbidden item, and a second proposal of the same item."""
+
+    def columns(self) -> Iterator[tuple[slice, Proposal]]:
+        """The proposals with the columns that they fill."""
+        start = 0
+        for proposal in self.proposals:
+            stop = start + proposal.items.shape[1]
+            yield slice(start, stop), proposal
+            start = stop
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,15 +14,16 @@ from stream_app.ranking.batch import Floats, Indices, Rows
 
 Cells = NDArray[np.int64]
 
-# 5 bytes a cell, so 40 MB: 256 users at 30,000 items, 8 users at a million.
-MAX_CELLS = 8_000_000
+# 5 bytes a cell: small enough to stay in a cache of a core, which is where the grid is fast.
+CELLS_IN_CACHE = 500_000
+# But a chunk costs some 100 us whatever its size, so not fewer users than these at once.
+ROWS_AT_LEAST = 16
 
 
 class Grid:
     """Cells `[rows, 1 + items]`; column 0 takes what belongs to no item (position -1)."""
 
-    def __init__(self, max_cells: int = MAX_CELLS) -> None:
-        self._max_cells = max_cells
+    def __init__(self) -> None:
         self._base: Cells = np.zeros((0, 1), np.int64)
         self.marks: NDArray[np.uint8] = np.zeros(0, np.uint8)
         """A bit set for each cell; zero between two uses."""
@@ -30,8 +31,11 @@ class Grid:
         """A sum for each cell; zero between two uses."""
 
     def rows_at_once(self, items: int) -> int:
-        """How many users fit with a catalogue of this size; at least one."""
-        return max(1, self._max_cells // (items + 1))
+        """How many users to rank together with a catalogue of this size.
+
+        A million items make a grid of 80 MB.
+        """
+        return max(ROWS_AT_LEAST, CELLS_IN_CACHE // (items + 1))
 
     def fit(self, rows: int, items: int) -> None:
         """Lay the grid out for this many users and items."""

@@ -25,7 +25,6 @@ class ListBuilder:
         self,
         catalog: Catalog,
         sources: Sequence[str],
-        k: int,
         transitions: TransitionStore,
         recent: int,
     ) -> None:
@@ -35,7 +34,6 @@ class ListBuilder:
         self._catalog = catalog
         self._transitions = transitions
         self._recent = recent
-        self._ranks = np.arange(1, k + 1)
         self._sources = [
             tuple(name for bit, name in enumerate(sources) if marks >> bit & 1)
             for marks in range(1 << len(sources))
@@ -55,7 +53,7 @@ class ListBuilder:
                 RankedItem,
                 map(ids.__getitem__, ranked.items[held].tolist()),
                 ranked.scores[held].astype(np.float64).round(_DECIMALS).tolist(),
-                np.broadcast_to(self._ranks, held.shape)[held].tolist(),
+                (held.nonzero()[1] + 1).tolist(),
                 map(self._sources.__getitem__, ranked.sources[held].tolist()),
                 map(reasons.__getitem__, causes[held].tolist()),
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +33,7 @@ class Weighted:
     scorer: Scorer
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(NamedTuple):
     """Lists of `R` users."""
 
     items: Indices
@@ -82,15 +82,9 @@ class Pipeline:
             self._full(users.rows(start, start + rows), seconds)
             for start in range(0, len(users), rows)
         ]
-        whole = Ranked(
-            *(
-                np.concatenate([getattr(chunk, field) for chunk in chunks])
-                for field in ("items", "scores", "sources")
-            )
-        )
         elapsed = time.perf_counter() - began
         seconds["rank"] = seconds.get("rank", 0.0) + elapsed - (seconds["retrieve"] - retrieved)
-        return whole
+        return Ranked(*map(np.concatenate, zip(*chunks, strict=True)))
 
     def _full(self, users: UserBatch, seconds: dict[str, float]) -> Ranked:
         """Rank a chunk, and once more with the last resort for users left short."""
@@ -131,27 +125,25 @@ class Pipeline:
 
     def _pool(self, users: UserBatch, proposals: list[list[Proposal]]) -> Pool:
         """Lay the proposals side by side; the first to propose an item keeps it open."""
-        marks = self.grid.marks
-        cells, fresh = [], []
-        for bit, of_source in enumerate(proposals):
-            for proposal in of_source:
-                where = self.grid.cells(proposal.items)
-                before = marks.take(where)
-                marks[where] = before | np.uint8(1 << bit)
-                cells.append(where)
-                fresh.append(before == 0)
         flat = [proposal for of_source in proposals for proposal in of_source]
-        items = np.concatenate(
-            [np.broadcast_to(p.items, (len(users), p.items.shape[1])) for p in flat], axis=1
-        )
-        return Pool(
+        shape = (len(users), sum(proposal.items.shape[1] for proposal in flat))
+        pool = Pool(
             users,
             self.grid,
             flat,
-            items,
-            np.concatenate(cells, axis=1),
-            np.concatenate(fresh, axis=1),
+            np.empty(shape, np.int32),
+            np.empty(shape, np.int64),
+            np.empty(shape, np.bool_),
         )
+        bits = [np.uint8(1 << bit) for bit, some in enumerate(proposals) for _ in some]
+        for bit, (columns, proposal) in zip(bits, pool.columns(), strict=True):
+            cells = self.grid.cells(proposal.items)
+            before = self.grid.marks.take(cells)
+            self.grid.marks[cells] = before | bit
+            pool.items[:, columns] = proposal.items
+            pool.cells[:, columns] = cells
+            pool.open[:, columns] = before == 0
+        return pool
 
     def _score(self, pool: Pool) -> Floats:
         scores = np.zeros(pool.items.shape, np.float32)

@@ -103,7 +103,7 @@ def build_pipeline(
 def build_lists(bundle: Bundle, live: LiveStores, pipeline: Pipeline) -> ListBuilder:
     """What turns the arrays of `pipeline` into lists that name sources and reasons."""
     names = [source.name for source in pipeline.sources]
-    return ListBuilder(bundle.catalog, names, pipeline.k, live.transitions, TRANSITION_PLACES)
+    return ListBuilder(bundle.catalog, names, live.transitions, TRANSITION_PLACES)
 
 
 def _filter(name: str) -> Filter:

@@ -85,14 +85,13 @@ class TransitionStore:
         held = matches.any(axis=1)
         self._counts[rows[held], matches.argmax(axis=1)[held]] += added[held]
         self._replace(rows[~held], items[~held], added[~held])
-        self._age(np.unique(rows))
+        self._age(rows)
 
     def _replace(self, rows: Indices, items: Indices, added: Floats) -> None:
         """Put new successors in the places of the rarest; `rows` is sorted."""
         if not len(rows):
             return
-        starts = np.flatnonzero(np.diff(rows, prepend=NONE))
-        rank = np.arange(len(rows)) - np.repeat(starts, np.diff(starts, append=len(rows)))
+        rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
         fits = rank < self._counts.shape[1]
         rows, items, added, rank = rows[fits], items[fits], added[fits], rank[fits]
         rarest = np.argsort(self._counts[rows], axis=1, kind="stable")
@@ -101,7 +100,7 @@ class TransitionStore:
         self._counts[rows, places] += added
 
     def _age(self, rows: Indices) -> None:
-        rows = rows[self._totals[rows] > _HALVE_AT]
+        rows = np.unique(rows[self._totals[rows] > _HALVE_AT])
         self._counts[rows] *= 0.5
         self._totals[rows] *= 0.5
 

@@ -20,12 +20,10 @@ class Affinity:
 
     def score(self, pool: Pool) -> Floats:
         """Take what the index computed; gather vectors only for what other sources proposed."""
-        rows = len(pool.users)
-        parts = [
-            np.broadcast_to(self._affinity(pool.users, one), (rows, one.items.shape[1]))
-            for one in pool.proposals
-        ]
-        scores: Floats = np.concatenate(parts, axis=1) * self._scale
+        scores = np.empty(pool.items.shape, np.float32)
+        for columns, proposal in pool.columns():
+            scores[:, columns] = self._affinity(pool.users, proposal)
+        scores *= self._scale
         return scores
 
     def _affinity(self, users: UserBatch, proposal: Proposal) -> Floats:

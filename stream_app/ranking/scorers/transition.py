@@ -21,19 +21,17 @@ class Transition:
         it says how likely a transition is that was never counted.
         """
         self._store = store
-        self._weights = [np.float32(weight / sum(weights)) for weight in weights]
+        self._weights = (np.array(weights) / sum(weights)).astype(np.float32)[:, None]
         self._floor = np.float32(floor)
 
     def score(self, pool: Pool) -> Floats:
         """Write the probabilities into the grid, read those of the candidates."""
-        recent = pool.users.recent[:, : len(self._weights)]
-        successors, probabilities = self._store.successors_of(recent)
+        rows, places = len(pool.users), len(self._weights)
+        successors, probabilities = self._store.successors_of(pool.users.recent[:, :places])
+        cells = pool.grid.cells(successors.reshape(rows, -1)).ravel()
         values = pool.grid.values
-        cells = [pool.grid.cells(successors[:, place]) for place in range(successors.shape[1])]
-        for place, where in enumerate(cells):
-            values[where] += probabilities[:, place] * self._weights[place]
+        np.add.at(values, cells, (probabilities * self._weights).ravel())
         found = values.take(pool.cells)
-        for where in cells:
-            values[where] = 0.0
+        values[cells] = 0.0
         scores: Floats = np.log(found + self._floor)
         return scores
