@@ -5,6 +5,9 @@ Cheap enough to check that a shipped bundle still does what its manifest says.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,72 +15,97 @@ from stream_app.bundle import Bundle
 from stream_app.datasets import EventTable
 from stream_app.users.features import event_gaps, sequence_features
 
-Positions = NDArray[np.intp]
+K = 10
+BLOCK = 512  # predictions ranked at a time: one full matrix product
+
+Floats = NDArray[np.float32]
+
+
+class _History(NamedTuple):
+    """All events of one user who has some in the period."""
+
+    items: NDArray[np.int32]
+    """Catalogue positions; -1 for an item not in the catalogue."""
+    features: Floats
+    first: int
+    """Place of the first event of the period."""
 
 
 def encoder_score(bundle: Bundle, table: EventTable, since: int) -> dict[str, float]:
     """Hit rate@10 and NDCG@10 of the events from position `since` of `table` on.
 
     As in a replay, an event counts when the same user has an earlier one at or after `since`.
-    Every user's history runs from the start of the table; all users step together. Items the user
-    had before are not ranked, an item without a vector is a miss.
+    Every user's history runs from the start of the table. Items the user had before are not
+    ranked, an item without a vector is a miss.
     """
-    order = np.argsort(table.users, kind="stable")
-    users, events = table.users[order], order
-    starts = np.flatnonzero(np.diff(users, prepend=-1))
-    lengths = np.diff(starts, append=len(users))
-    # Longest first: the users who still have events are always the first ones.
-    longest = np.argsort(-lengths, kind="stable")
-    starts, lengths = starts[longest], lengths[longest]
-    streamed = np.array([events[s + n - 1] >= since for s, n in zip(starts, lengths, strict=True)])
-    return _run(bundle, table, events, starts[streamed], lengths[streamed], since)
-
-
-def _run(
-    bundle: Bundle,
-    table: EventTable,
-    events: Positions,
-    starts: Positions,
-    lengths: Positions,
-    since: int,
-) -> dict[str, float]:
-    catalog, encoder = bundle.catalog, bundle.encoder
-    places = np.array([catalog.index_of(item) for item in table.item_ids], np.int32)
-    known = np.flatnonzero(np.any(catalog.vectors != 0, axis=1))
-    has_vector = np.zeros(len(catalog) + 1, bool)
-    has_vector[known] = True
-    seen = np.zeros((len(starts), len(catalog) + 1), bool)  # the last column: not in the catalogue
-    seen[:, :-1] = ~has_vector[:-1]
-    states = np.zeros((len(starts), encoder.state_size), np.float32)
-    features = _features(table, events, starts, lengths)
-    hits, gain, predictions = 0, 0.0, 0
-    for position in range(int(lengths.max(initial=1)) - 1):
-        active = int((lengths > position + 1).sum())
-        at = starts[:active] + position
-        items, wanted = places[table.items[events[at]]], places[table.items[events[at + 1]]]
-        states[:active], vectors = encoder.step(
-            states[:active], catalog.vectors_of(items), features[at]
-        )
-        seen[np.arange(active), items] = True
-        judged = np.flatnonzero(events[at] >= since)
-        predictions += len(judged)
-        judged = judged[~seen[judged, wanted[judged]]]
-        scores = vectors[judged] @ catalog.vectors.T
-        own = scores[np.arange(len(judged)), wanted[judged]]
-        scores[seen[judged, :-1]] = -np.inf
-        ranks = (scores > own[:, None]).sum(axis=1)
-        hits += int((ranks < 10).sum())
-        gain += float((1 / np.log2(ranks[ranks < 10] + 2)).sum())
+    histories = _histories(bundle, table, since)
+    users = _user_vectors(bundle, histories)
+    vectors = bundle.catalog.vectors
+    without = ~vectors.any(axis=1)
+    predictions, ranks = 0, []
+    for history, after in zip(histories, users, strict=True):
+        predictions += len(history.items) - 1 - history.first
+        for start in range(history.first, len(history.items) - 1, BLOCK):
+            stop = min(start + BLOCK, len(history.items) - 1)
+            scores = after[start:stop] @ vectors.T
+            scores[:, without] = -np.inf
+            ranks.append(_ranks(scores, history.items, start))
+    hits = np.concatenate(ranks or [np.zeros(0, np.int64)])
+    hits = hits[hits < K]
     count = max(predictions, 1)
-    return {"predictions": predictions, "hit_rate": hits / count, "ndcg": gain / count}
+    return {
+        "predictions": predictions,
+        "hit_rate": len(hits) / count,
+        "ndcg": float((1 / np.log2(hits + 2)).sum()) / count,
+    }
 
 
-def _features(
-    table: EventTable, events: Positions, starts: Positions, lengths: Positions
-) -> NDArray[np.float32]:
-    """Feature rows of all events, in the order of `events`."""
-    gaps = np.zeros(len(events), np.int64)
-    for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
-        own = slice(start, start + length)
-        gaps[own] = event_gaps(table.timestamps_ms[events[own]])
-    return sequence_features(table.actions[events], gaps)
+def _ranks(scores: Floats, items: NDArray[np.int32], start: int) -> NDArray[np.int64]:
+    """Rank of the item after each of the events from `start` on; very large for a miss."""
+    ranks = np.full(len(scores), np.iinfo(np.int64).max)
+    had = np.unique(items[: start + 1])
+    scores[:, had[had >= 0]] = -np.inf
+    for row, wanted in enumerate(items[start + 1 : start + 1 + len(scores)]):
+        if wanted < 0:
+            continue
+        if (own := scores[row, wanted]) > -np.inf:
+            ranks[row] = (scores[row] > own).sum()
+        scores[row + 1 :, wanted] = -np.inf
+    return ranks
+
+
+def _histories(bundle: Bundle, table: EventTable, since: int) -> list[_History]:
+    places = np.array([bundle.catalog.index_of(item) for item in table.item_ids], np.int32)
+    order = np.argsort(table.users, kind="stable")
+    histories = []
+    for events in np.split(order, np.flatnonzero(np.diff(table.users[order])) + 1):
+        first = int(np.searchsorted(events, since))
+        if first < len(events):
+            gaps = event_gaps(table.timestamps_ms[events])
+            features = sequence_features(table.actions[events], gaps)
+            histories.append(_History(places[table.items[events]], features, first))
+    return sorted(histories, key=lambda one: -len(one.items))
+
+
+def _user_vectors(bundle: Bundle, histories: list[_History]) -> list[Floats]:
+    """The user vectors after every event of every history, all users stepped together."""
+    vectors = [np.empty((len(one.items), bundle.encoder.dim), np.float32) for one in histories]
+    states = np.zeros((len(histories), bundle.encoder.state_size), np.float32)
+    for position, active in _rounds([len(one.items) for one in histories]):
+        items = np.array([one.items[position] for one in histories[:active]], np.int32)
+        features = np.stack([one.features[position] for one in histories[:active]])
+        states[:active], users = bundle.encoder.step(
+            states[:active], bundle.catalog.vectors_of(items), features
+        )
+        for at in range(active):
+            vectors[at][position] = users[at]
+    return vectors
+
+
+def _rounds(lengths: list[int]) -> Iterator[tuple[int, int]]:
+    """Each position, and how many of the histories, longest first, reach it."""
+    active = len(lengths)
+    for position in range(max(lengths, default=0)):
+        while lengths[active - 1] <= position:
+            active -= 1
+        yield position, active

@@ -43,6 +43,7 @@ from stream_app.training.report import Report
 from stream_app.training.validation import validator
 
 METHOD = "stream-app"
+HALF_LIFE_EVENTS = 20_000  # validation events on which the half-life of popularity is chosen
 SMALLEST_WINDOW = 50  # events; below it neither a model nor a comparison means anything
 
 
@@ -118,7 +119,9 @@ def _choose(
     )
     report.stage(f"Best after {best.number} epochs; choosing the ranking weights")
     scored = _sample_users(recent, job.sampled_events, job.config.seed)
-    half_life_ms = tune_half_life(past, recent, scored=scored)
+    # Counting is cheap: the opponent is tuned on more users than the ranking weights are.
+    many = _sample_users(recent, HALF_LIFE_EVENTS, job.config.seed)
+    half_life_ms = tune_half_life(past, recent, scored=many)
     report.note(f"half-life of popularity: {half_life_ms / DAY_MS:g} days")
     trial = scratch / "trial"
     start = RankingWeights(temperature=job.config.temperature)

@@ -1,0 +1,1 @@
+"""Files of events in, a bundle out: data, model, losses, early stopping, export. Needs torch."""
