@@ -8,7 +8,6 @@ do not depend on how the stream was cut into batches.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from math import isfinite
 from typing import NamedTuple
 
 import msgspec
@@ -21,6 +20,8 @@ from stream_app.users.features import NO_PREVIOUS, sequence_features
 from stream_app.users.state import EVENT_BYTES, Outcome, SourceEvent, UserState, apply, events_of
 
 Halves = NDArray[np.float16]
+
+_EXPONENT = np.uint16(0x7C00)
 
 
 class UserUpdate:
@@ -95,10 +96,10 @@ class Advancer:
         stepped = [update for _, update in blobs]
         steps = self._steps([blob for blob, _ in blobs], stepped)
         hidden, vectors = self._run(steps, self._initial(stepped))
-        rows = zip(
-            stepped, _slices(hidden), _slices(vectors), _finite(hidden, vectors), strict=True
-        )
-        for update, state, vector, fine in rows:
+        broken = _not_finite(hidden) | _not_finite(vectors)
+        rows = zip(stepped, _slices(hidden), _slices(vectors), strict=True)
+        for row, (update, state, vector) in enumerate(rows):
+            fine = row not in broken
             update.broken = not fine
             update.state = msgspec.structs.replace(
                 update.state,
@@ -129,8 +130,8 @@ class Advancer:
         """Final states `[B, S]` and vectors `[B, d]`, float16, in the order of `steps`."""
         hidden = np.empty(states.shape, np.float16)
         vectors = np.empty((len(states), self._encoder.dim), np.float16)
-        active = len(states)
-        for position in range(int(steps.lengths[0])):
+        active, last = len(states), int(steps.lengths[0]) - 1
+        for position in range(last + 1):
             while steps.lengths[active - 1] <= position:
                 active -= 1
             rows = steps.starts[:active] + position
@@ -140,14 +141,15 @@ class Advancer:
             with np.errstate(over="ignore"):  # beyond float16 is not finite: `advance` sees it
                 hidden[:active] = new
                 vectors[:active] = users
-            states[:active] = hidden[:active]
+            if position < last:
+                states[:active] = hidden[:active]
         return hidden, vectors
 
 
-def _finite(hidden: Halves, vectors: Halves) -> list[bool]:
-    """Which rows hold nothing but numbers: a sum is finite only then, and cheaper to look at."""
-    sums = hidden.sum(axis=1, dtype=np.float32) + vectors.sum(axis=1, dtype=np.float32)
-    return [isfinite(one) for one in sums.tolist()]
+def _not_finite(halves: Halves) -> set[int]:
+    """Rows with something that is not a number; numpy's own test of float16 is ten times slower."""
+    wrong = (halves.view(np.uint16) & _EXPONENT) == _EXPONENT
+    return set(np.flatnonzero(wrong.any(axis=1)).tolist())
 
 
 def _slices(array: Halves) -> Iterator[bytes]:

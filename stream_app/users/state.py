@@ -110,7 +110,7 @@ class UserState(
     history: bytes = b""
     """The ring: packed `EVENT_DTYPE`, oldest first by event time, ties in order of arrival."""
     seen: bytes = b""
-    """Items that left the ring: packed `SEEN_DTYPE`, none twice, the last to leave at the end."""
+    """Items that left the ring: packed `SEEN_DTYPE`, the last to leave at the end."""
     hidden: bytes = b""
     """Recurrent state, float16 `[S]`; empty until an encoder has run."""
     vector: bytes = b""
@@ -144,7 +144,7 @@ def apply(state: UserState, event: SourceEvent) -> tuple[UserState, Outcome]:
     event_ids = state.event_ids
     if event.event_id is not None:
         digest = id_digest(event.event_id)
-        if _find(event_ids, digest) >= 0:
+        if _holds(event_ids, digest):
             return _duplicate(state, offsets), Outcome.DUPLICATE
         event_ids = (event_ids + digest)[-_IDS_BYTES:]
     packed = _EVENT.pack(event.item, event.timestamp_ms, event.action, event.weight)
@@ -206,12 +206,9 @@ def _kept(history: bytes, seen: bytes) -> tuple[bytes, bytes]:
         return history, seen
     for at in range(0, surplus, EVENT_BYTES):
         item, _, action, _ = _EVENT.unpack_from(history, at)
-        entry = _SEEN.pack(seen_entry(item, action == PURCHASE))
-        held = _find(seen, entry)
-        if held >= 0:
-            seen = seen[:held] + seen[held + SEEN_BYTES :]
-        seen = (seen + entry)[-_SEEN_MAX_BYTES:]
-    return history[surplus:], seen
+        # Looking for an entry of the same item would cost more than all the rest of `apply`.
+        seen += _SEEN.pack(seen_entry(item, action == PURCHASE))
+    return history[surplus:], seen[-_SEEN_MAX_BYTES:]
 
 
 def _placed(history: bytes, packed: bytes, timestamp_ms: int) -> bytes:
@@ -237,9 +234,8 @@ def _advanced(offsets: dict[str, int], source: str, offset: int) -> dict[str, in
     return offsets
 
 
-def _find(entries: bytes, entry: bytes) -> int:
-    """Where an entry begins among packed entries of its size; -1 if it is not there."""
-    at = entries.find(entry)
-    while at % len(entry) and at >= 0:  # a match across two entries is none
-        at = entries.find(entry, at + 1)
-    return at
+def _holds(digests: bytes, digest: bytes) -> bool:
+    at = digests.find(digest)
+    while at % DIGEST_BYTES and at >= 0:  # a match across two digests is none
+        at = digests.find(digest, at + 1)
+    return at >= 0

@@ -132,8 +132,7 @@ def test_items_that_leave_the_ring_are_remembered_the_last_ones_longest(
             continue
         ring = sorted([*ring, one], key=lambda e: e.timestamp_ms)
         for gone in ring[:-HISTORY_LENGTH]:
-            entry = seen_entry(gone.item, gone.action == PURCHASE)
-            left = [*(e for e in left if e != entry), entry][-SEEN_LENGTH:]
+            left = [*left, seen_entry(gone.item, gone.action == PURCHASE)][-SEEN_LENGTH:]
         ring = ring[-HISTORY_LENGTH:]
     assert np.frombuffer(state.seen, SEEN_DTYPE).tolist() == left
 
