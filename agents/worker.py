@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from contextlib import suppress
 
 import faust
-from stream_app.observability.metrics import Metrics
-from stream_app.observability.server import start_metrics_server
-from stream_app.recommender import Recommender
 
 from agents.engine import Engine
 from agents.recommend import RecommendAgent
 from schemas import DEAD_LETTERS, RECOMMENDATIONS, topic_name
 from stream_app.bundle import load_bundle
+from stream_app.observability.metrics import Metrics
+from stream_app.observability.server import start_metrics_server
+from stream_app.recommender import Recommender
 from stream_app.settings import Settings, SettingsError
 from stream_app.streaming import topics
 from stream_app.streaming.app import create_app, raw_topic
@@ -28,6 +29,9 @@ from stream_app.users.codec import decode_state
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 0.2
+SWITCH_INTERVAL_S = 0.001
+"""How long the engine's thread may keep the event loop from running: the default of 5 ms is most
+of what a fetch and a send take together."""
 
 
 def run(settings: Settings) -> None:
@@ -40,6 +44,7 @@ def run(settings: Settings) -> None:
     bundle = load_bundle(settings.bundle, backend=settings.backend, index=settings.index)
     recommender = Recommender(bundle, k=settings.list_length, filters=settings.filter_names)
     partitions = asyncio.run(topics.check(settings))
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     metrics = Metrics()
     metrics.release(bundle)
     app = build(settings, partitions, recommender, metrics)

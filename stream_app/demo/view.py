@@ -18,6 +18,8 @@ from stream_app.demo.stream import Progress
 
 FOCUS_S = 2.0
 """Long enough to read a list before the view turns to another user."""
+LINE_S = 5.0
+"""Between two lines where there is no terminal to draw on."""
 RECENT = 2000
 """Latencies that the running percentiles are taken over."""
 
@@ -33,6 +35,7 @@ class LiveView:
         self._focus = ""
         self._focused_at = 0.0
         self._printed_at = 0.0
+        self._printed_phase = ""
         self._rate_from = (0.0, 0, 0)
         self._rates = (0.0, 0.0)
 
@@ -51,9 +54,9 @@ class LiveView:
         self._measure(now)
         if self._console.is_terminal:
             self._live.update(self._screen(now), refresh=True)
-        elif now - self._printed_at > 5:
-            self._printed_at = now
-            self._console.print(self._line())
+        elif self._progress.phase != self._printed_phase or now - self._printed_at > LINE_S:
+            self._printed_at, self._printed_phase = now, self._progress.phase
+            self._console.print(self._line(), soft_wrap=True)
 
     def _measure(self, now: float) -> None:
         then, sent, lists = self._rate_from

@@ -1,0 +1,43 @@
+"""The demo runs by itself from start to end and audits what it did."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+
+def run(*options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "stream_app", "demo", *options],
+        capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+
+
+def test_headless_prints_one_line_of_json_with_nothing_lost() -> None:
+    result = run("--headless", "--events", "600", "--json")
+    assert result.returncode == 0, result.stderr
+    (line,) = result.stdout.splitlines()
+    figures = json.loads(line)
+    assert figures["events"] == figures["applied"] == 600
+    assert (figures["lost"], figures["duplicated"], figures["dead_letters"]) == (0, 0, 0)
+    assert figures["recommendations"] + figures["coalesced"] == 600
+    assert 0 < figures["latency_ms"]["p50"] <= figures["latency_ms"]["p99"]
+    assert figures["predictions"] > 0
+    for name in ("hit_rate_at_10", "popularity_hit_rate_at_10", "transition_hit_rate_at_10"):
+        assert 0 <= figures[name] <= 1
+
+
+def test_on_no_terminal_it_prints_lines_and_a_summary() -> None:
+    result = run("--events", "300")
+    assert result.returncode == 0, result.stderr
+    assert "stream: " in result.stdout
+    assert "lost, duplicated" in result.stdout
+    assert "0, 0" in result.stdout
+
+
+def test_a_missing_data_set_is_named() -> None:
+    result = run("--data", "no/such/data")
+    assert result.returncode == 2
+    assert "no/such/data" in result.stderr
+    assert "Traceback" not in result.stderr
