@@ -7,6 +7,7 @@ import time
 import numpy as np
 from rich.console import Console, Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -91,7 +92,7 @@ class LiveView:
         progress = self._progress
         parts: list[object] = [
             Text(self._line(), style="bold"),
-            ProgressBar(total=max(1, progress.total), completed=progress.sent),
+            Padding(ProgressBar(max(1, progress.total), progress.sent), (0, 1)),
         ]
         if now - self._focused_at > FOCUS_S and progress.focus:
             self._focus, self._focused_at = progress.focus, now

@@ -40,18 +40,17 @@ class UserTable(faust.Table):
         for event in batch:
             key, value = event.message.key, event.message.value
             current = rows[key] if key in rows else self.data.get(key)
-            if value is not None and current and self._is_older(value, current):
+            if value and current and is_older(self._offsets(value), self._offsets(current)):
                 self.stale_rows += 1
                 continue
             rows[key] = value
             kept.append(event)
         super().apply_changelog_batch(kept)
 
-    def _is_older(self, row: bytes, than: bytes) -> bool:
-        offsets, known = self._offsets(row), self._offsets(than)
-        return any(offset < known.get(source, -1) for source, offset in offsets.items()) or bool(
-            known.keys() - offsets.keys()
-        )
+
+def is_older(offsets: Mapping[str, int], known: Mapping[str, int]) -> bool:
+    """Whether a row with applied `offsets` lacks an event that one with `known` offsets has."""
+    return any(offsets.get(source, -1) < offset for source, offset in known.items())
 
 
 def changelog_topic(app_id: str) -> str:
