@@ -49,8 +49,10 @@ class DrainWithoutTasks:
         if drains and not self.should_stop:  # type: ignore[attr-defined]
             try:
                 first = coros[0].send(None)
-            except StopIteration:
+            except BaseException as ended:
                 coros[1].close()
-                return None
+                if isinstance(ended, StopIteration):
+                    return None
+                raise
             coros = (_finish(_Advanced(coros[0], first)), coros[1])
         return await service.wait_first(*coros, timeout=timeout)
