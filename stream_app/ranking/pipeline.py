@@ -74,14 +74,19 @@ class Pipeline:
         self.grid = grid or Grid()
 
     def rank(self, users: UserBatch, seconds: dict[str, float]) -> Ranked:
-        """Rank for every user; adds the time of sources and of the rest to `seconds`."""
+        """Rank for one or more users; adds the time of sources and of the rest to `seconds`."""
         began = time.perf_counter()
         retrieved = seconds.setdefault("retrieve", 0.0)
-        rows = self.grid.rows_at_once(len(self._catalog))
-        chunks = [
-            self._full(users.rows(start, start + rows), seconds)
-            for start in range(0, len(users), rows)
-        ]
+        most = self.grid.rows_at_once(len(self._catalog))
+        rows = -(-len(users) // -(-len(users) // most))  # in chunks of about the same size
+        try:
+            chunks = [
+                self._full(users.rows(start, start + rows), seconds)
+                for start in range(0, len(users), rows)
+            ]
+        except BaseException:
+            self.grid.reset()
+            raise
         elapsed = time.perf_counter() - began
         seconds["rank"] = seconds.get("rank", 0.0) + elapsed - (seconds["retrieve"] - retrieved)
         return Ranked(*map(np.concatenate, zip(*chunks, strict=True)))

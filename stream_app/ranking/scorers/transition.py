@@ -25,13 +25,10 @@ class Transition:
         self._floor = np.float32(floor)
 
     def score(self, pool: Pool) -> Floats:
-        """Write the probabilities into the grid, read those of the candidates."""
+        """Add up the weighted probabilities by item, and read those of the candidates."""
         rows, places = len(pool.users), len(self._weights)
         successors, probabilities = self._store.successors_of(pool.users.recent[:, :places])
-        cells = pool.grid.cells(successors.reshape(rows, -1)).ravel()
-        values = pool.grid.values
-        np.add.at(values, cells, (probabilities * self._weights).ravel())
-        found = values.take(pool.cells)
-        values[cells] = 0.0
-        scores: Floats = np.log(found + self._floor)
-        return scores
+        votes = (probabilities * self._weights).reshape(rows, -1)
+        found = pool.grid.sums(successors.reshape(rows, -1), votes, pool.cells)
+        found += self._floor
+        return np.log(found, out=found)

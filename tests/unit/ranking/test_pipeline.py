@@ -139,7 +139,17 @@ def test_ranking_twice_gives_the_same_lists(batch: tuple[int, UserBatch]) -> Non
     for field in ("items", "scores", "sources"):
         np.testing.assert_array_equal(getattr(first, field), getattr(second, field))
     assert not pipeline.grid.marks.any()
-    assert not pipeline.grid.values.any()
+
+
+def test_a_stage_that_fails_leaves_nothing_behind() -> None:
+    bundle = small_release(30)
+    pipeline = build_pipeline(bundle, LiveStores.of(bundle), k=5)
+    user = one_user(bundle.catalog.vectors[0], [4])
+    expected = pipeline.rank(user, {})
+    broken = UserBatch(np.full((1, DIM + 1), 0.5, np.float32), user.recent, user.past)
+    with pytest.raises(ValueError, match="matmul"):
+        pipeline.rank(broken, {})
+    np.testing.assert_array_equal(pipeline.rank(user, {}).items, expected.items)
 
 
 def test_items_that_join_the_catalogue_fill_a_list_at_last() -> None:
