@@ -25,6 +25,9 @@ from stream_app.users import (
     sequence_features,
 )
 
+settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
+settings.load_profile("unhurried")
+
 USERS = ("ann", "bob", "eve")
 
 
@@ -87,7 +90,6 @@ def assert_same_rows(left: dict[str, UserState], right: dict[str, UserState]) ->
         assert msgspec.structs.replace(one, **blank) == msgspec.structs.replace(other, **blank)
 
 
-@settings(deadline=None)
 @given(streams(), st.lists(st.integers(1, 259), max_size=20))
 def test_any_split_into_batches_gives_the_same_rows(
     messages: list[SourceMessage], cuts: list[int]
@@ -95,7 +97,6 @@ def test_any_split_into_batches_gives_the_same_rows(
     assert_same_rows(run(recommender(), messages, cuts), run(recommender(), messages, []))
 
 
-@settings(deadline=None)
 @given(streams(), st.data())
 def test_a_restart_that_reads_a_suffix_again_gives_the_same_rows(
     messages: list[SourceMessage], data: st.DataObject
@@ -123,7 +124,6 @@ def encoded(engine: Recommender, history: bytes) -> tuple[np.ndarray, np.ndarray
     return state[0], user[0]
 
 
-@settings(deadline=None)
 @given(streams())
 def test_a_row_that_ends_in_a_late_event_is_its_ring_replayed(
     messages: list[SourceMessage],
