@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
-from stream_app.recommender import Recommender, SourceMessage
-
 import schemas
 from schemas import Click, Purchase, Reason, RejectedMessage
+from stream_app.recommender import Recommender, SourceMessage
 from stream_app.users.codec import decode_state, encode_state
 from stream_app.users.state import UserState
 

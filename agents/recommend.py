@@ -11,9 +11,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from stream_app.observability.metrics import Metrics
-
 from agents.engine import Engine, Record, Work
+from stream_app.observability.metrics import Metrics
 from stream_app.streaming.batches import Batches
 from stream_app.streaming.exits import ExitCode, die
 from stream_app.streaming.publisher import Outbox, Publisher
