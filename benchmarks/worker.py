@@ -38,10 +38,14 @@ PARTITIONS = 4
 USERS = 5_000
 PURCHASES = 0.2
 SHARES = (0.3, 0.6, 0.8)
+POLL_S = 0.25  # a metrics page costs the worker some milliseconds
 
 
 class Load:
-    """Random events of many users on items of the bundle; times go on, so no event is late."""
+    """Events of many users on random items of the bundle, each user once in a random round.
+
+    A person does not act twice within milliseconds; and a list for every event is the most work.
+    """
 
     def __init__(self, items: list[str]) -> None:
         self._items = items
@@ -50,7 +54,8 @@ class Load:
 
     def events(self, count: int) -> list[Click | Purchase]:
         """The next events."""
-        users = self._dice.integers(USERS, size=count).tolist()
+        rounds = [self._dice.permutation(USERS) for _ in range(-(-count // USERS))]
+        users = np.concatenate(rounds)[:count].tolist()
         items = self._dice.integers(len(self._items), size=count).tolist()
         bought = (self._dice.random(count) < PURCHASES).tolist()
         made: list[Click | Purchase] = []
@@ -114,7 +119,7 @@ def batches(settings: Settings) -> float:
 def wait_applied(settings: Settings, count: float) -> None:
     """Until the worker has taken so many events."""
     while applied(settings) < count:
-        time.sleep(0.05)
+        time.sleep(POLL_S)
 
 
 def measure_backlog(settings: Settings, pid: int, load: Load, count: int) -> Backlog:
