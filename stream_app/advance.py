@@ -59,10 +59,10 @@ class UserUpdate:
 
 
 class _Steps(NamedTuple):
-    """Pending events of users, longest first, one user after the other."""
+    """Pending events round by round: first the first of every user, then the second of ..."""
 
-    starts: NDArray[np.int64]
-    lengths: NDArray[np.int64]
+    active: list[int]
+    """How many users each round has; they are the first ones, as the longest come first."""
     items: NDArray[np.int32]
     features: NDArray[np.float32]
 
@@ -117,8 +117,14 @@ class Advancer:
         np.subtract(times[1:], times[:-1], out=gaps[1:])
         previous = np.array([update.previous_ms for update in updates])
         gaps[starts] = np.where(previous == NO_PREVIOUS, NO_PREVIOUS, times[starts] - previous)
-        items = self._catalog.lookup(np.ascontiguousarray(events["item"]))
-        return _Steps(starts, lengths, items, sequence_features(events["action"], gaps))
+        rounds = np.arange(len(events)) - starts.repeat(lengths)
+        order = np.argsort(rounds, kind="stable")
+        events, gaps = events[order], gaps[order]
+        return _Steps(
+            np.bincount(rounds).tolist(),
+            self._catalog.lookup(np.ascontiguousarray(events["item"])),
+            sequence_features(events["action"], gaps),
+        )
 
     def _initial(self, updates: list[UserUpdate]) -> NDArray[np.float32]:
         size = self._encoder.state_size
@@ -130,19 +136,17 @@ class Advancer:
         """Final states `[B, S]` and vectors `[B, d]`, float16, in the order of `steps`."""
         hidden = np.empty(states.shape, np.float16)
         vectors = np.empty((len(states), self._encoder.dim), np.float16)
-        active, last = len(states), int(steps.lengths[0]) - 1
-        for position in range(last + 1):
-            while steps.lengths[active - 1] <= position:
-                active -= 1
-            rows = steps.starts[:active] + position
-            new, users = self._encoder.step(
-                states[:active], self._catalog.vectors_of(steps.items[rows]), steps.features[rows]
-            )
-            with np.errstate(over="ignore"):  # beyond float16 is not finite: `advance` sees it
+        start = 0
+        with np.errstate(over="ignore"):  # beyond float16 is not finite: `advance` sees it
+            for active in steps.active:
+                rows = slice(start, start + active)
+                items = self._catalog.vectors_of(steps.items[rows])
+                new, users = self._encoder.step(states[:active], items, steps.features[rows])
                 hidden[:active] = new
                 vectors[:active] = users
-            if position < last:
-                states[:active] = hidden[:active]
+                start += active
+                if start < len(steps.items):
+                    states[:active] = hidden[:active]
         return hidden, vectors
 
 
