@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 import time
@@ -48,6 +49,8 @@ def run(settings: Settings) -> None:
     metrics = Metrics()
     metrics.release(bundle)
     app = build(settings, partitions, recommender, metrics)
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays: no collection needs to look at it again
     log.info("serving release %s", bundle.release)
     faust.Worker(
         app,

@@ -240,15 +240,15 @@ def report(backlog: Backlog, relay: tuple[int, float]) -> None:
     print(f"  {backlog.events / backlog.batches:8.0f} events per batch")
     print(f"  {ceiling_per_core:8.0f} events/s per core: aiokafka alone, same bytes")
     print(f"  {backlog.per_core / ceiling_per_core:8.2f} of that ceiling")
-    print("share of the worker's CPU by stage (publish waits for the broker: wall time)")
-    inside = 0.0
-    for name, seconds in sorted(backlog.stages.items(), key=lambda item: -item[1]):
+    print("share of the worker's CPU by stage")
+    stages = {name: taken for name, taken in backlog.stages.items() if name != "publish"}
+    for name, seconds in sorted(stages.items(), key=lambda item: -item[1]):
         share = seconds / backlog.cpu_seconds
-        inside += 0 if name == "publish" else seconds
         print(f"  {name:16} {seconds / backlog.events * 1e6:7.1f} us/event {share:6.0%}")
-    rest = backlog.cpu_seconds - inside
+    rest = backlog.cpu_seconds - sum(stages.values())
     share = rest / backlog.cpu_seconds
     print(f"  {'Kafka and Faust':16} {rest / backlog.events * 1e6:7.1f} us/event {share:6.0%}")
+    print(f"waited for the broker: {backlog.stages['publish'] / backlog.seconds:.0%} of the time")
 
 
 def main() -> None:

@@ -2,6 +2,8 @@
 
 Fields are only ever added, always with a default, so every released payload stays readable.
 Times are event times in Unix milliseconds; identifiers are 1 to 256 bytes of UTF-8.
+What a list is made of is left out of garbage collection (`gc=False`): it holds no cycles, and a
+thousand lists a second would keep the collector busy.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ class Purchase(UserEvent, kw_only=True, frozen=True, omit_defaults=True):
     """ISO 4217 code."""
 
 
-class Trigger(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+class Trigger(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, gc=False):
     """The newest event that a recommendation answers."""
 
     topic: str
@@ -61,7 +63,7 @@ class Trigger(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     event_id: str | None = None
 
 
-class RankedItem(msgspec.Struct, frozen=True, omit_defaults=True):
+class RankedItem(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One place of a ranked list."""
 
     item_id: str
@@ -73,7 +75,7 @@ class RankedItem(msgspec.Struct, frozen=True, omit_defaults=True):
     reasons: tuple[str, ...] = ()
 
 
-class ServingModel(msgspec.Struct, frozen=True, omit_defaults=True):
+class ServingModel(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The release that computed a list, and what ran it."""
 
     name: str
@@ -88,7 +90,7 @@ class Experiment(msgspec.Struct, frozen=True, omit_defaults=True):
     arm: str
 
 
-class Recommendation(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+class Recommendation(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, gc=False):
     """A fresh ranked list for one user (topic `recommendations`)."""
 
     rec_id: str

@@ -102,7 +102,7 @@ class Metrics:
         )
         self._stages = Histogram(
             "stream_app_stage_seconds",
-            "Time of one batch in each stage.",
+            "Processor time of one batch in each stage; publish is time waited for the broker.",
             ["stage"],
             buckets=STAGE_EDGES_S,
             registry=registry,
