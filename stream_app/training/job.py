@@ -44,6 +44,7 @@ from stream_app.training.validation import validator
 
 METHOD = "stream-app"
 HALF_LIFE_EVENTS = 20_000  # validation events on which the half-life of popularity is chosen
+HELD_OUT_EVENTS = 25_000  # of more events held out, the lists of a sample of users are judged
 SMALLEST_WINDOW = 50  # events; below it neither a model nor a comparison means anything
 
 
@@ -164,8 +165,9 @@ def _measure_held_out(
             )
         },
     }
+    sample = _sample_users(held_out, HELD_OUT_EVENTS, job.config.seed)
     with report.bar(len(held_out)) as on_event:
-        boards = replay(held_out, methods, users_of(window), on_event=on_event)
+        boards = replay(held_out, methods, users_of(window), scored=sample, on_event=on_event)
     report.table("Held out: every list against the user's next event", boards)
     report.note(f"The encoder alone: hit rate@10 {alone['hit_rate']:.4f}")
     return {"held_out.encoder": alone, **board_metrics("held_out", boards)}
@@ -189,5 +191,5 @@ def _sample_users(table: EventTable, events: int, seed: int) -> frozenset[str]:
     """Random users of `table` who have about `events` events together, at least one user."""
     users, counts = np.unique(table.users, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(users))
-    enough = int(np.searchsorted(np.cumsum(counts[order]), events)) + 1
+    enough = int(np.searchsorted(np.cumsum(counts[order]), events)) + 1  # past the end: all
     return frozenset(table.user_ids[user] for user in users[order[:enough]])

@@ -11,6 +11,7 @@ from stream_app.training.learner import Learner
 from stream_app.training.sequences import Sequence, pad, user_sequences
 
 K = 10
+EVENTS = 20_000  # of more events, those of a sample of users are ranked: an epoch is long enough
 LOGITS = 256  # positions ranked at a time
 
 
@@ -25,7 +26,9 @@ def validator(table: EventTable, since_ms: int, *, window: int) -> Validate:
         first = int(np.searchsorted(sequence.timestamps_ms, since_ms))
         if first < len(sequence.items) and len(sequence.items) > 1:
             tasks.append((sequence, max(first, 1)))
-    tasks.sort(key=lambda task: len(task[0].items))
+    order = np.random.default_rng(0).permutation(len(tasks))
+    ranked = np.cumsum([len(tasks[at][0].items) - tasks[at][1] for at in order])
+    tasks = [tasks[at] for at in order[: int(np.searchsorted(ranked, EVENTS)) + 1]]
 
     def measure(learner: Learner) -> tuple[float, float]:
         ranks = np.concatenate([_ranks(learner, *task, window) for task in tasks] or [np.zeros(0)])
