@@ -9,13 +9,14 @@ one number, the one that has been read least far in time is therefore read first
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from faust.types import TP
 
-MAX_ALIGNED_RECORDS = 64
-"""Records per fetch while partitions are aligned: how far one may get ahead of the other."""
+MAX_RECORDS = 128
+"""Records per fetch: how far one partition may get ahead of another. Always, because a backlog is
+only known from the answer to the first fetch after it has built up."""
 
 
 class _Read(NamedTuple):
@@ -33,13 +34,15 @@ class TimeAlignment:
     def choose(self, active: frozenset[TP], end: Callable[[TP], int | None]) -> frozenset[TP]:
         """The partitions of `active` that are not ahead of one of their number with a backlog.
 
-        `end(tp)` is the next offset that the broker will give out, as far as is known. After a
-        fetch that gave nothing, all are chosen: what is known of the ends was out of date.
+        `end(tp)` is the next offset that the broker will give out, as far as is known. One that
+        is behind holds the others back also while it is not active because its queue is full; so
+        the choice can be empty. After a fetch that gave nothing, all are chosen: what is known of
+        the ends was out of date.
         """
         if self._waited:
             return active
         numbers: dict[int, list[TP]] = defaultdict(list)
-        for tp in active:
+        for tp in active | self._read.keys():
             numbers[tp.partition].append(tp)
         ahead: set[TP] = set()
         for siblings in numbers.values():
@@ -48,6 +51,11 @@ class TimeAlignment:
                 oldest = min(self._read[tp].timestamp_ms for tp in behind)
                 ahead.update(tp for tp in siblings if self._is_after(tp, oldest))
         return active - ahead
+
+    def forget(self, partitions: Iterable[TP]) -> None:
+        """These partitions will be read from another position, or by another worker."""
+        for tp in partitions:
+            self._read.pop(tp, None)
 
     def observe(self, fetched: Mapping[TP, Sequence[Any]]) -> None:
         """Records were fetched, by partition and in order."""

@@ -17,13 +17,17 @@ from aiokafka import AIOKafkaConsumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from stream_app.streaming.alignment import MAX_ALIGNED_RECORDS, TimeAlignment
+from stream_app.streaming.alignment import MAX_RECORDS, TimeAlignment
 from stream_app.streaming.drain import DrainWithoutTasks
 from stream_app.streaming.exits import ExitCode, die
 
 FETCH_WAIT_MS = 50
 """How long a fetch may wait for the first byte. A long poll answers at once when data is there,
 but partitions that are paused or newly assigned only join the next poll: this bounds their wait."""
+
+
+FULL_QUEUE_S = 0.002
+"""About as long as the agent needs for the part of a batch that makes room again."""
 
 
 class RecoverySafeConsumer(DrainWithoutTasks, driver.Consumer):
@@ -54,7 +58,13 @@ class RecoverySafeConsumer(DrainWithoutTasks, driver.Consumer):
         tps = set(tps)
         self._held -= tps
         self._buffered_partitions -= tps
+        self._alignment.forget(tps)
         super().pause_partitions(tps)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Forget how far lost partitions were read."""
+        self._alignment.forget(revoked)
+        await super().on_partitions_revoked(revoked)
 
     def on_buffer_drop(self, tp: TP) -> None:
         """Wake a partition whose buffer has drained, unless recovery has paused it."""
@@ -72,7 +82,10 @@ class RecoverySafeConsumer(DrainWithoutTasks, driver.Consumer):
         if any(map(self._is_changelog_tp, active)):
             return await super()._getmany(active, timeout)
         chosen = self._alignment.choose(active, self.highwater)
-        fetched = await self._thread.fetch(chosen, timeout, aligned=chosen != active)
+        if not chosen:  # those that are behind have full queues
+            await self.sleep(FULL_QUEUE_S)
+            return {}
+        fetched = await self._thread.fetch(chosen, timeout)
         self._alignment.observe(fetched)
         return fetched
 
@@ -96,16 +109,14 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
 
-    async def fetch(self, partitions: frozenset[TP], timeout: float, *, aligned: bool) -> Any:  # noqa: ASYNC109
-        """Records of some partitions; few at a time while partitions are kept aligned."""
-        if not aligned:
-            return await self.getmany(partitions, timeout)
+    async def fetch(self, partitions: frozenset[TP], timeout: float) -> Any:  # noqa: ASYNC109
+        """Records of some source partitions, few at a time, so that they stay aligned."""
         return await self.call_thread(
             self._fetch_records,
             self._ensure_consumer(),
             partitions,
             timeout=timeout,
-            max_records=MAX_ALIGNED_RECORDS,
+            max_records=MAX_RECORDS,
         )
 
 

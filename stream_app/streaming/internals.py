@@ -45,7 +45,7 @@ PRIVATE_USES = (
                "fetch_max_wait_ms is fixed at 1500 there, and no setting reaches it"),
     PrivateUse("faust.transport.drivers.aiokafka:AIOKafkaConsumerThread",
                "_fetch_records", "consumer.py",
-               "getmany always takes broker_max_poll_records; aligned partitions take fewer"),
+               "getmany takes broker_max_poll_records, as recovery needs; alignment needs fewer"),
     PrivateUse("faust.transport.drivers.aiokafka:AIOKafkaConsumerThread",
                "_ensure_consumer", "consumer.py",
                "the consumer that the former needs"),

@@ -35,6 +35,14 @@ def test_who_is_ahead_waits_for_the_one_with_a_backlog() -> None:
     assert alignment.choose(BOTH, lambda tp: 100) == {PURCHASES}
 
 
+def test_one_that_is_behind_holds_the_others_also_when_its_queue_is_full() -> None:
+    alignment = TimeAlignment()
+    alignment.observe({CLICKS: [record(9, 1000)], PURCHASES: [record(9, 5000)]})
+    assert alignment.choose(frozenset({PURCHASES}), lambda tp: 100) == frozenset()
+    alignment.forget([CLICKS])
+    assert alignment.choose(frozenset({PURCHASES}), lambda tp: 100) == {PURCHASES}
+
+
 def test_other_numbers_do_not_wait() -> None:
     alignment = TimeAlignment()
     alignment.observe({CLICKS: [record(9, 1000)], PURCHASES: [record(9, 5000)]})
