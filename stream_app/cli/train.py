@@ -51,7 +51,7 @@ NEEDED = ("torch", "onnx", "onnxscript")
 @click.option("--blocks", type=click.IntRange(1, 16), default=2, show_default=True)
 @click.option("--dropout", type=click.FloatRange(0, 0.9), default=0.2, show_default=True)
 @click.option("--learning-rate", type=float, default=2e-3, show_default=True)
-@click.option("--temperature", type=click.FloatRange(0.01, 1), default=0.1, show_default=True)
+@click.option("--temperature", type=click.FloatRange(0.01, 1), default=0.15, show_default=True)
 @click.option(
     "--min-count",
     type=click.IntRange(1),

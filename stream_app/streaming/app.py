@@ -5,6 +5,7 @@ Faust reads environment variables for whatever is not given, so nothing is left 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import faust
@@ -47,8 +48,18 @@ def create_app(settings: Settings, partitions: int) -> faust.App:
     return app
 
 
+class RawSchema(faust.Schema):
+    """Hands records on as they are; what Faust would do to leave bytes alone costs 10 us each."""
+
+    def compile(self, app: faust.App, **_: Any) -> Callable[..., Awaitable[faust.Event]]:
+        """The function that Faust calls for every record."""
+
+        async def decode(message: Any, *, propagate: bool = False) -> faust.Event:
+            return faust.Event(app, message.key, message.value, None, message)
+
+        return decode
+
+
 def raw_topic(app: faust.App, *names: str) -> Any:
     """A source of undecoded records, so that a bad message reaches the agent and not Faust."""
-    return app.topic(
-        *names, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
-    )
+    return app.topic(*names, schema=RawSchema(key_type=bytes, value_type=bytes))

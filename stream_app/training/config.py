@@ -40,7 +40,7 @@ class TrainingConfig:
     """Epochs without a better validation figure after which training stops."""
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
-    temperature: float = 0.1
+    temperature: float = 0.15
     """Cosine logits are divided by it."""
     window: int = 200
     """Longest piece of a history, in events."""

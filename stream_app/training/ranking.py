@@ -15,7 +15,7 @@ from stream_app.recommender import Recommender
 
 # Coordinates in the order in which they are fitted; the transition weight is the unit.
 GRID: tuple[tuple[str, tuple[float, ...]], ...] = (
-    ("personal", (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)),
+    ("personal", (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5)),
     ("trending", (0.0, 0.05, 0.2, 0.4)),
 )
 
