@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Protocol
 
+import msgspec
+
 from schemas.messages import Click, Purchase
 from stream_app.datasets import EventTable
 from stream_app.evaluation.baselines import DAY_MS, Baseline, DecayedPopularity
@@ -93,13 +95,7 @@ def past_rows(past: EventTable) -> dict[str, UserState]:
             hashes[item], int(past.timestamps_ms[at]), int(past.actions[at]), 1, STREAM, at
         )
         rows[user_id], _ = apply(rows.get(user_id, UserState()), event)
-    return {user_id: _without_offsets(row) for user_id, row in rows.items()}
-
-
-def _without_offsets(row: UserState) -> UserState:
-    return UserState(
-        history=row.history, events=row.events, last_timestamp_ms=row.last_timestamp_ms
-    )
+    return {user_id: msgspec.structs.replace(row, offsets={}) for user_id, row in rows.items()}
 
 
 def replay(

@@ -30,8 +30,8 @@ PERSONAL_DEPTH = 64
 # Successors of the last items are candidates. More places cost as much again and add next to
 # nothing, because what follows the items before them has mostly been seen.
 TRANSITION_PLACES = 3
-# But all the last items vote on a candidate, each a little less: on MovieLens 3 % more hits than
-# the votes of three.
+# But all the last items vote on a candidate, each a little less. Chosen inside the training window
+# of MovieLens small, where weights of 0.6 to 0.9 and votes of three are within 1.5 % of it.
 RECENT_WEIGHTS = tuple(0.8**place for place in range(RECENT))
 # A transition that was never counted is about as likely as any of a few thousand items.
 TRANSITION_FLOOR = 3e-4
