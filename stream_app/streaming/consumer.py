@@ -9,6 +9,7 @@ See docs/delivery.md, "What stock Faust does".
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -20,11 +21,13 @@ from faust.types import TP
 from stream_app.streaming.alignment import MAX_RECORDS, TimeAlignment
 from stream_app.streaming.drain import DrainWithoutTasks
 from stream_app.streaming.exits import ExitCode, die
-
-FETCH_WAIT_MS = 50
-"""How long a fetch may wait for the first byte. A long poll answers at once when data is there,
-but partitions that are paused or newly assigned only join the next poll: this bounds their wait."""
-
+from stream_app.streaming.pacing import (
+    BUSY_MIN_BYTES,
+    BUSY_WAIT_MS,
+    QUIET_MIN_BYTES,
+    QUIET_WAIT_MS,
+    FetchPacing,
+)
 
 FULL_QUEUE_S = 0.002
 """About as long as the agent needs for the part of a batch that makes room again."""
@@ -36,6 +39,7 @@ class RecoverySafeConsumer(DrainWithoutTasks, driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._held: set[TP] = set()
         self._alignment = TimeAlignment()
+        self._pacing = FetchPacing()
         super().__init__(*args, **kwargs)
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
@@ -87,6 +91,8 @@ class RecoverySafeConsumer(DrainWithoutTasks, driver.Consumer):
             return {}
         fetched = await self._thread.fetch(chosen, timeout)
         self._alignment.observe(fetched)
+        events = sum(map(len, fetched.values()))
+        self._thread.pace(busy=self._pacing.observe(events, time.monotonic()))
         return fetched
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
@@ -106,8 +112,14 @@ class RecoverySafeConsumer(DrainWithoutTasks, driver.Consumer):
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        consumer._fetch_max_wait_ms = QUIET_WAIT_MS
         return consumer
+
+    def pace(self, *, busy: bool) -> None:
+        """Let the next fetches gather events, or answer with the first."""
+        fetcher = self._ensure_consumer()._fetcher
+        fetcher._fetch_min_bytes = BUSY_MIN_BYTES if busy else QUIET_MIN_BYTES
+        fetcher._fetch_max_wait_ms = BUSY_WAIT_MS if busy else QUIET_WAIT_MS
 
     async def fetch(self, partitions: frozenset[TP], timeout: float) -> Any:  # noqa: ASYNC109
         """Records of some source partitions, few at a time, so that they stay aligned."""
