@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import sys
 import time
 from contextlib import suppress
 
@@ -30,9 +29,6 @@ from stream_app.users.codec import decode_state
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 0.2
-SWITCH_INTERVAL_S = 0.001
-"""How long the engine's thread may keep the event loop from running: the default of 5 ms is most
-of what a fetch and a send take together."""
 
 
 def run(settings: Settings) -> None:
@@ -45,7 +41,6 @@ def run(settings: Settings) -> None:
     bundle = load_bundle(settings.bundle, backend=settings.backend, index=settings.index)
     recommender = Recommender(bundle, k=settings.list_length, filters=settings.filter_names)
     partitions = asyncio.run(topics.check(settings))
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     metrics = Metrics()
     metrics.release(bundle)
     app = build(settings, partitions, recommender, metrics)
