@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import schemas
 from schemas import Click, Purchase, Reason, RejectedMessage
-from stream_app.recommender import Recommender, SourceMessage
+from stream_app.recommender import NEW, Recommender, SourceMessage
 from stream_app.users.codec import decode_state, encode_state
 from stream_app.users.state import UserState
 
@@ -55,6 +55,8 @@ class Work:
     """Number of events by topic and outcome."""
     reasons: dict[str, int] = field(default_factory=dict)
     """Number of dead letters by reason."""
+    appended_ms: list[int] = field(default_factory=list)
+    """When the events that were new were appended, Unix ms: what a latency is counted from."""
     stages: dict[str, float] = field(default_factory=dict)
     """Processor seconds of the engine's thread by stage; for `publish`, seconds of waiting."""
 
@@ -99,6 +101,7 @@ class Engine:
         began = time.thread_time()
         states, damaged = _decode_rows(rows)
         messages: list[SourceMessage] = []
+        appended_ms: list[int] = []
         partitions: dict[str, int] = {}
         now_ms = self._clock_ms()
         for record in records:
@@ -109,10 +112,11 @@ class Engine:
                 continue
             partitions[message.user_id] = record.partition
             messages.append(SourceMessage(message, record.topic, record.partition, record.offset))
+            appended_ms.append(record.timestamp_ms)
         decoded = time.thread_time()
         work.stages["decode"] = decoded - began
         if messages:
-            self._recommend(work, messages, states, partitions)
+            self._recommend(work, messages, appended_ms, states, partitions)
         return work
 
     def _decode(
@@ -130,14 +134,17 @@ class Engine:
         self,
         work: Work,
         messages: list[SourceMessage],
+        appended_ms: list[int],
         states: dict[str, UserState | None],
         partitions: Mapping[str, int],
     ) -> None:
         processed = self._recommender.process(messages, states)
         work.stages |= processed.stages
         began = time.thread_time()
-        for source, outcome in zip(messages, processed.outcomes, strict=True):
+        for source, at_ms, outcome in zip(messages, appended_ms, processed.outcomes, strict=True):
             work.count(source.topic, outcome.value)
+            if outcome in NEW:
+                work.appended_ms.append(at_ms)
         for user_id, state in processed.states.items():
             work.rows.append(
                 Outgoing(

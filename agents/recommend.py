@@ -61,7 +61,7 @@ class RecommendAgent:
         began = time.perf_counter()
         await self._publish(work, self._publisher.outbox())
         work.stages["publish"] = time.perf_counter() - began
-        self._metrics.batch(work, appended_ms=[record.timestamp_ms for record in records])
+        self._metrics.batch(work, events=len(records), appended_ms=work.appended_ms)
 
     async def _publish(self, work: Work, outbox: Outbox) -> None:
         for row in work.rows:

@@ -41,7 +41,7 @@ _MAX_WEIGHT = 255
 # Users whose rows `recommend` keeps: 25 MB of full rows.
 _USERS_IN_MEMORY = 10_000
 # Taken into the history, or too old for it: it happened either way.
-_NEW = frozenset({Outcome.APPLIED, Outcome.LATE, Outcome.TOO_LATE})
+NEW = frozenset({Outcome.APPLIED, Outcome.LATE, Outcome.TOO_LATE})
 _NOT_FINITE = "the encoder gave a vector that is not finite; made without it"
 
 
@@ -182,7 +182,7 @@ class Recommender:
     ) -> None:
         catalog = self.bundle.catalog
         items = catalog.lookup(np.array([event.item for event in events], np.uint64))
-        new = np.array([outcome in _NEW for outcome in outcomes], np.bool_)
+        new = np.array([outcome in NEW for outcome in outcomes], np.bool_)
         for place in np.flatnonzero(new & (items < 0)).tolist():
             items[place] = catalog.index_or_add(messages[place].message.item_id)
         before = catalog.lookup(np.array(previous, np.uint64))

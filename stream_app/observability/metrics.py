@@ -112,7 +112,7 @@ class Metrics:
     def _make_gauges(self, registry: CollectorRegistry) -> None:
         self._lag = Gauge(
             "stream_app_consumer_lag",
-            "Events of a partition of this worker that are not processed yet.",
+            "Events of a partition of this worker that are not committed yet.",
             ["topic", "partition"],
             registry=registry,
         )
@@ -134,15 +134,15 @@ class Metrics:
             "stream_app_index_size", "Items in the item index.", registry=registry
         )
 
-    def batch(self, work: BatchWork, *, appended_ms: Sequence[int]) -> None:
+    def batch(self, work: BatchWork, *, events: int, appended_ms: Sequence[int]) -> None:
         """A batch is handled: its outputs are acknowledged.
 
-        `appended_ms` are Kafka's times of its records, Unix ms. A clock of a broker that runs
-        ahead of ours counts as no time at all.
+        `events` were taken; `appended_ms` are Kafka's times (Unix ms) of those that were new. A
+        clock of a broker that runs ahead of ours counts as no time at all.
         """
         appended = np.array(appended_ms, np.float64) / 1e3
         self._latency.observe(np.maximum(self._clock() - appended, 0))
-        self._batch_size.observe(len(appended_ms))
+        self._batch_size.observe(events)
         for (topic, outcome), count in work.outcomes.items():
             self._events.labels(topic, outcome).inc(count)
         for reason, count in work.reasons.items():
@@ -151,7 +151,7 @@ class Metrics:
             self._stages.labels(stage).observe(seconds)
         lists = len(work.lists)
         self._recommendations.inc(lists)
-        self._coalesced.inc(max(0, len(appended_ms) - sum(work.reasons.values()) - lists))
+        self._coalesced.inc(max(0, events - sum(work.reasons.values()) - lists))
 
     def progress(self, seen: Progress) -> None:
         """Readiness and lag as just seen; partitions that went to another worker disappear."""

@@ -6,6 +6,8 @@ Faust reads environment variables for whatever is not given, so nothing is left 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import faust
@@ -22,13 +24,14 @@ def create_app(settings: Settings, partitions: int) -> faust.App:
         settings.app_id,
         broker="kafka://" + ";kafka://".join(settings.bootstrap_servers.split(",")),
         autodiscover=False,
+        datadir=str(Path(gettempdir()) / "stream-app"),  # made at the start, never written to
         store="memory://",
         topic_partitions=partitions,
         topic_allow_declare=False,
         topic_disable_leader=False,
         table_standby_replicas=0,  # a standby of a memory table costs a full copy and gains nothing
         stream_wait_empty=True,  # a rebalance waits for the batch in process
-        stream_buffer_maxsize=16_384,
+        stream_buffer_maxsize=2048,  # some batches; a queue is bounded by count, not by bytes
         stream_recovery_delay=0.0,
         broker_commit_interval=settings.commit_interval_s,
         broker_commit_every=None,  # by time only: a commit by count would run inside the drain

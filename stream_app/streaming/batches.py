@@ -8,12 +8,15 @@ without a hole after that.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
 from faust.types import TP
 
 from stream_app.streaming.exits import ExitCode, die
+
+log = logging.getLogger(__name__)
 
 
 class Batches:
@@ -59,6 +62,8 @@ class Batches:
             return False
         message = event.message
         await self._check_offset(message)
+        if not self.is_current(event):  # a rebalance came while the offset was checked
+            return False
         if not message.tracked:
             message.tracked = True
             self._app.consumer.unacked.add(message)
@@ -73,7 +78,12 @@ class Batches:
             if committed is None:
                 committed = (await consumer.earliest_offsets(message.tp))[message.tp]
             expected = committed
-        if message.offset > expected:
+        if message.offset > expected and await consumer.is_truncated(message.tp, message.offset):
+            log.error(
+                "%s/%d: events %d to %d were deleted by retention before they were read",
+                message.topic, message.partition, expected, message.offset - 1,
+            )  # fmt: skip
+        elif message.offset > expected:
             die(
                 ExitCode.OFFSET_HOLE,
                 f"{message.topic}/{message.partition}: expected offset {expected}, "

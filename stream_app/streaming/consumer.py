@@ -85,7 +85,7 @@ class RecoverySafeConsumer(DrainWithoutTasks, driver.Consumer):
         active = frozenset(active_partitions)
         if any(map(self._is_changelog_tp, active)):
             return await super()._getmany(active, timeout)
-        chosen = self._alignment.choose(active, self.highwater)
+        chosen = self._alignment.choose(active, self._known_end)
         if not chosen:  # those that are behind have full queues
             await self.sleep(FULL_QUEUE_S)
             return {}
@@ -95,8 +95,21 @@ class RecoverySafeConsumer(DrainWithoutTasks, driver.Consumer):
         self._thread.pace(busy=self._pacing.observe(events, time.monotonic()))
         return fetched
 
+    def _known_end(self, tp: TP) -> int | None:
+        try:
+            return cast("int | None", self.highwater(tp))
+        except AssertionError:  # it went to another worker while it was being fetched
+            return None
+
+    async def is_truncated(self, tp: TP, offset: int) -> bool:
+        """Whether the topic begins at `offset` or later: retention has deleted what was before."""
+        return bool((await self.earliest_offsets(tp))[tp] >= offset)
+
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        # Source topics are neither compacted nor transactional, so a hole is a bug or truncation.
+        if await self.is_truncated(tp, offset_to):
+            await super()._add_gap(tp, offset_from, offset_to)
+            return
+        # Source topics are neither compacted nor transactional, so any other hole is a bug.
         die(
             ExitCode.OFFSET_HOLE, f"{tp.topic}/{tp.partition}: no events {offset_from}..{offset_to}"
         )

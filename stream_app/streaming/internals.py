@@ -10,6 +10,8 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import NamedTuple
 
+from stream_app.errors import UserError
+
 PINNED = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0", "mode-streaming": "0.7.1"}
 
 
@@ -72,11 +74,11 @@ PRIVATE_USES = (
 
 
 def check_versions() -> None:
-    """Raise `RuntimeError` when another release than the pinned one is installed."""
+    """Raise `UserError` when another release than the pinned one is installed."""
     for package, pinned in PINNED.items():
         installed = version(package)
         if installed != pinned:
-            raise RuntimeError(
+            raise UserError(
                 f"{package} {installed} is installed, but the streaming layer relies on private "
                 f"names of {pinned}: install {package}=={pinned}"
             )

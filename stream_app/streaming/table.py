@@ -7,10 +7,13 @@ acknowledges anything, which Faust's own buffered path does not do.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import faust
+
+log = logging.getLogger(__name__)
 
 Offsets = Callable[[bytes], Mapping[str, int]]
 
@@ -21,8 +24,6 @@ class UserTable(faust.Table):
     def __init__(self, *args: Any, offsets: Offsets, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._offsets = offsets
-        self.stale_rows = 0
-        """Rows refused at recovery because an owner that had lost its partition wrote them late."""
 
     def row(self, user_id: bytes) -> bytes | None:
         """The encoded state of a user of an owned partition, or None."""
@@ -34,18 +35,38 @@ class UserTable(faust.Table):
         self.data[user_id] = row
 
     def apply_changelog_batch(self, batch: Any) -> None:
-        """Replay changelog records, except those that are older than what is already known."""
+        """Replay changelog records, except those that are worse than what is already known.
+
+        Worse is a row that has applied less, written late by an owner that had lost its partition,
+        and one that cannot be read where another can: a single damaged row must not stop recovery.
+        """
         rows: dict[bytes, bytes | None] = {}
         kept = []
+        refused = 0
         for event in batch:
             key, value = event.message.key, event.message.value
             current = rows[key] if key in rows else self.data.get(key)
-            if value and current and is_older(self._offsets(value), self._offsets(current)):
-                self.stale_rows += 1
+            if value and current and self._is_worse(value, current):
+                refused += 1
                 continue
             rows[key] = value
             kept.append(event)
+        if refused:
+            log.warning("recovery refused %d rows that were written late or damaged", refused)
         super().apply_changelog_batch(kept)
+
+    def _is_worse(self, row: bytes, than: bytes) -> bool:
+        known = self._offsets_or_none(than)
+        if known is None:
+            return False
+        offsets = self._offsets_or_none(row)
+        return offsets is None or is_older(offsets, known)
+
+    def _offsets_or_none(self, row: bytes) -> Mapping[str, int] | None:
+        try:
+            return self._offsets(row)
+        except ValueError:
+            return None
 
 
 def is_older(offsets: Mapping[str, int], known: Mapping[str, int]) -> bool:

@@ -6,6 +6,7 @@ snapshots and a clock, so that every one is tested without waiting.
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
@@ -14,6 +15,8 @@ from dataclasses import dataclass, field
 
 from stream_app.streaming.exits import ExitCode, die
 from stream_app.streaming.probe import Snapshot
+
+log = logging.getLogger(__name__)
 
 LOOP_STALL_S = 15.0
 """A loop that is silent for longer has missed three heartbeats of a default session."""
@@ -120,9 +123,13 @@ class Watchdog(threading.Thread):
 
     def run(self) -> None:
         """Never returns; the thread is a daemon."""
+        seen = Snapshot()
         while True:
-            seen = self._look()
-            self._observe(seen)
+            try:
+                seen = self._look()
+                self._observe(seen)
+            except Exception:  # the watch must go on: the rules see the last look
+                log.exception("could not look at the worker")
             verdict = self._rules.verdict(seen, self._heartbeat.last, time.monotonic())
             # Without a broker nothing can progress and a restart helps nobody.
             if verdict and (seen.stopping or broker_answers(self._servers)):

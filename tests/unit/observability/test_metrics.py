@@ -76,8 +76,8 @@ def test_a_batch_is_counted(registry, metrics):
         stages={"encode": 0.002, "publish": 0.004},
         lists=["ann", "bob"],
     )
-    metrics.batch(work, appended_ms=[ago(0.02), ago(0.02), ago(0.02), ago(0.2), ago(3)])
-    metrics.batch(work, appended_ms=[ago(0.02)] * 5)
+    metrics.batch(work, events=5, appended_ms=[ago(0.02), ago(0.02), ago(0.02), ago(0.2), ago(3)])
+    metrics.batch(work, events=5, appended_ms=[ago(0.02)] * 5)
 
     def value(name, **labels):
         return registry.get_sample_value(name, labels)
@@ -99,7 +99,7 @@ def test_a_batch_is_counted(registry, metrics):
 
 
 def test_a_clock_that_runs_behind_the_broker_counts_as_no_time(registry, metrics):
-    metrics.batch(Work(), appended_ms=[ago(-5)])
+    metrics.batch(Work(), events=1, appended_ms=[ago(-5)])
     assert registry.get_sample_value(f"{LATENCY}_sum") == 0
 
 

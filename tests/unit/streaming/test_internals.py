@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from stream_app.errors import UserError
 from stream_app.streaming import internals
 
 SOURCE = Path(internals.__file__).parent
@@ -13,9 +14,15 @@ def test_the_installed_releases_are_the_pinned_ones() -> None:
     internals.check_versions()
 
 
+def test_the_package_demands_the_releases_that_the_worker_demands() -> None:
+    project = (SOURCE.parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+    for package, version in internals.PINNED.items():
+        assert f'"{package}=={version}"' in project
+
+
 def test_another_release_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(internals, "PINNED", {"aiokafka": "0.1.0"})
-    with pytest.raises(RuntimeError, match=r"install aiokafka==0\.1\.0"):
+    with pytest.raises(UserError, match=r"install aiokafka==0\.1\.0"):
         internals.check_versions()
 
 
