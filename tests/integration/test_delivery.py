@@ -14,6 +14,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from confluent_kafka import OFFSET_END, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 import schemas
 from schemas import Click, Purchase
@@ -22,7 +24,7 @@ from stream_app.demo.session import free_port
 from stream_app.recommender import Recommender, SourceMessage
 from stream_app.settings import Settings
 from stream_app.users.state import UserState
-from tests.integration.conftest import BUNDLE
+from tests.integration.conftest import BUNDLE, PARTITIONS
 from tests.integration.topics import applied_events, lists, read, send, states, wait_for
 
 NOW = 1_700_000_000_000
@@ -173,3 +175,28 @@ def test_small_batches_give_the_same_rows(settings, start_worker, batch_max) -> 
     wait_for(lambda: applied_events(settings) >= len(made), "all events applied")
     wait_until_covered(settings)
     assert_exact(settings, len(made))
+
+
+def test_what_retention_deleted_is_logged_and_passed_over(settings, start_worker) -> None:
+    made = events(400, seed=5)
+    worker = start_worker(settings).wait_until_ready()
+    send(settings, made[:100])
+    wait_for(lambda: applied_events(settings) == 100, "the first events")
+    assert worker.terminate() == 0, worker.output
+    send(settings, made[100:300])
+    delete_all_records(settings, settings.topic_prefix + "clicks")
+    send(settings, made[300:])
+    worker = start_worker(settings).wait_until_ready()
+    kept = 100 + sum(isinstance(event, Purchase) for event in made[100:300]) + 100
+    wait_for(lambda: applied_events(settings) == kept, "everything that is still there")
+    assert "were deleted by retention before they were read" in worker.output
+    wait_until_covered(settings)
+    assert worker.terminate() == 0, worker.output
+
+
+def delete_all_records(settings: Settings, topic: str) -> None:
+    """What retention does, now: the topic begins at its present end."""
+    admin = AdminClient({"bootstrap.servers": settings.bootstrap_servers})
+    partitions = [TopicPartition(topic, number, OFFSET_END) for number in range(PARTITIONS)]
+    for future in admin.delete_records(partitions).values():
+        future.result(30)
