@@ -27,7 +27,7 @@ that is worth 8 % of the hit rate; twice as many add 1 %.
 EVENT_IDS = 32
 """Remembered event ids: producer retries come within seconds, far fewer events than this."""
 MAX_SOURCES = 16
-"""Remembered source partitions: one per topic, and more when partitions were added."""
+"""Remembered source partitions: a user is on one per topic, the rest is safety."""
 ROW_VERSION = 1
 
 EVENT_DTYPE = np.dtype(
