@@ -11,8 +11,17 @@ from typing import Any
 
 import click
 
-from schemas import DEAD_LETTERS, DeadLetter, Reason, decode_output, topic_name
+from schemas import (
+    DEAD_LETTERS,
+    DeadLetter,
+    Reason,
+    RejectedMessage,
+    decode_output,
+    topic_name,
+)
+from stream_app.cli.delivery import Deliveries
 from stream_app.cli.options import connection_options, settings_from
+from stream_app.errors import UserError
 from stream_app.settings import Settings
 from stream_app.streaming.clients import event_sender, follower
 
@@ -69,12 +78,22 @@ async def _letters(
 
     async def selected(records: Any) -> AsyncIterator[DeadLetter]:
         async for record in records.to_end():
-            letter = decode_output(DeadLetter, record.value)
+            letter = _letter(record)
             if reason in (None, letter.reason) and topic in (None, letter.topic):
                 yield letter
 
     async with follower(settings.bootstrap_servers, [name], from_start=True) as records:
         yield selected(records)
+
+
+def _letter(record: Any) -> DeadLetter:
+    try:
+        return decode_output(DeadLetter, record.value)
+    except RejectedMessage as error:
+        place = f"{record.topic}/{record.partition}@{record.offset}"
+        raise UserError(
+            f"{place} is no dead letter ({error.detail}): something else writes to this topic"
+        ) from None
 
 
 async def _list(settings: Settings, reason: str | None, topic: str | None) -> Counter[str]:
@@ -90,18 +109,21 @@ async def _list(settings: Settings, reason: str | None, topic: str | None) -> Co
 async def _replay(
     settings: Settings, reason: str | None, topic: str | None, dry_run: bool
 ) -> tuple[int, int]:
-    sent = kept = 0
+    selected = kept = 0
     async with (
         _letters(settings, reason, topic) as letters,
         event_sender(settings.bootstrap_servers, prefix=settings.topic_prefix) as sender,
+        Deliveries() as deliveries,
     ):
         async for letter in letters:
             if letter.truncated:
                 kept += 1
                 continue
-            sent += 1
+            selected += 1
             if not dry_run:
                 origin = f"{letter.topic}/{letter.partition}@{letter.offset}".encode()
                 headers = (*letter.headers, (REPLAYED_FROM, origin))
-                await sender.send_raw(letter.topic, letter.key, letter.value, headers)
-    return sent, kept
+                await deliveries.add(
+                    sender.send_raw(letter.topic, letter.key, letter.value, headers)
+                )
+    return selected if dry_run else deliveries.acknowledged, kept

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from schemas import Click, Encoding, Purchase
+from stream_app.cli.delivery import Deliveries
 from stream_app.cli.options import connection_options, settings_from
 from stream_app.errors import UserError
 from stream_app.streaming.clients import event_sender
@@ -29,6 +30,7 @@ def command(
     `"action": "purchase"` is a purchase, every other a click. A missing `timestamp_ms` is now.
 
     A line that is no valid event stops the command before it; what was sent before stays sent.
+    Only events that the brokers have acknowledged are counted.
     """
     settings = settings_from(config, **flags)
     sent = asyncio.run(_send(_parsed(events), settings.bootstrap_servers, settings.topic_prefix,
@@ -66,12 +68,13 @@ async def _send(
     encoding: Encoding,
     rate: float,
 ) -> int:
-    sent = 0
-    async with event_sender(bootstrap_servers, prefix=prefix, encoding=encoding) as sender:
+    async with (
+        event_sender(bootstrap_servers, prefix=prefix, encoding=encoding) as sender,
+        Deliveries() as deliveries,
+    ):
         began = time.monotonic()
-        for event in events:
+        for number, event in enumerate(events):
             if rate:
-                await asyncio.sleep(max(0.0, began + sent / rate - time.monotonic()))
-            await sender.send(event)
-            sent += 1
-    return sent
+                await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
+            await deliveries.add(sender.send(event))
+    return deliveries.acknowledged
