@@ -78,8 +78,8 @@ def test_a_dead_letter_names_its_origin_in_headers(settings, start_worker) -> No
     }
 
 
-def test_listed_and_replayed_by_command(settings, start_worker) -> None:
-    """What a row that cannot be read turned away is applied once the row is mended."""
+def test_what_is_still_wrong_is_rejected_again(settings, start_worker) -> None:
+    """The commands list by reason, replay the original bytes, and name where they came from."""
     start_worker(settings).wait_until_ready()
     clicks = settings.topic_prefix + "clicks"
     send_raw(settings, clicks, [(b"ann", b"{}"), good("bob", 1), (b"ann", b"\xff")])
@@ -99,15 +99,44 @@ def test_listed_and_replayed_by_command(settings, start_worker) -> None:
     )
 
 
-def good_events(settings: Settings) -> int:
-    rows = {}
+def test_an_event_is_applied_by_a_replay_once_its_row_is_mended(settings, start_worker) -> None:
+    """What a row that cannot be read turned away is applied after the row was removed."""
+    changelog = changelog_topic(settings.app_id)
+    send_raw(settings, changelog, [(b"broken", b"no row at all")])
+    worker = start_worker(settings).wait_until_ready()
+    send_raw(settings, settings.topic_prefix + "clicks", [good("broken", 1)])
+    wait_for(lambda: len(dead_letters(settings)) == 1, "the dead letter")
+    assert dead_letters(settings)[0].reason == Reason.PROCESSING_ERROR
+    assert worker.terminate() == 0
+    send_raw(settings, changelog, [(b"broken", None)])
+    start_worker(settings).wait_until_ready()
+    replayed = command(settings, "replay", "--reason", "processing_error")
+    assert "sent 1 records" in replayed.stdout
+    wait_for(lambda: good_events(settings, b"broken") == 1, "the replayed event")
+    assert len(dead_letters(settings)) == 1
+
+
+def test_a_record_that_is_no_dead_letter_is_named(settings) -> None:
+    topic = settings.topic_prefix + "dead-letters"
+    send_raw(settings, topic, [(b"ann", b"{}")])
+    (record,) = read(settings, "dead-letters")
+    listed = command(settings, "list", check=False)
+    assert listed.returncode == 2
+    assert f"{topic}/{record.partition}@{record.offset} is no dead letter" in listed.stderr
+
+
+def good_events(settings: Settings, user_id: bytes = b"ann") -> int:
+    """Events in the last row of a user."""
+    row = None
     for record in read_full(settings, changelog_topic(settings.app_id)):
-        if record.key == b"ann":
-            rows[record.key] = decode_state(record.value)
-    return rows[b"ann"].events if rows else 0
+        if record.key == user_id:
+            row = record.value
+    return decode_state(row).events if row else 0
 
 
-def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+def command(
+    settings: Settings, *arguments: str, check: bool = True
+) -> subprocess.CompletedProcess[str]:
     name, *options = arguments
     return subprocess.run(
         [
@@ -115,5 +144,5 @@ def command(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[
             "--bootstrap-servers", settings.bootstrap_servers,
             "--topic-prefix", settings.topic_prefix, *options,
         ],
-        capture_output=True, text=True, timeout=60, check=True,
+        capture_output=True, text=True, timeout=60, check=check,
     )  # fmt: skip
