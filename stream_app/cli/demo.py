@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from schemas import DEFAULT_PARTITIONS
+from stream_app.cli.delivery import kafka_errors
 from stream_app.errors import UserError
 from stream_app.observability import logging
 
@@ -33,8 +34,9 @@ def command(
 
     MovieLens holds ratings: 4 stars or more is sent as a purchase, any other as a click. The past
     of returning users is sent first and not measured. Ends by itself with a summary; exits with 1
-    when an event was lost or applied twice.
+    when an event was lost or applied twice, or when lists stopped coming.
     """
+    require_example(data, bundle)
     try:
         from rich.console import Console
 
@@ -59,17 +61,26 @@ def command(
         streamer = Streamer(settings, scenario, scores)
         console = Console(stderr=as_json)
         view = LiveView(console, scenario, streamer.progress)
-        with nullcontext() if headless else view:
+        with nullcontext() if headless else view, kafka_errors("the demo lost its broker"):
             asyncio.run(streamer.run(rate, (lambda: None) if headless else view.tick))
-        sent = [*scenario.history, *scenario.events]
-        found = asyncio.run(audit(settings, sent))
-        release = next(iter(streamer.progress.last.values())).model
-    figures = summarise(
-        streamer.progress, found, len(scenario.history), f"{release.name}@{release.version}"
-    )
+        past, streamed = streamer.sent["history"], streamer.sent["stream"]
+        found = asyncio.run(audit(settings, [*past, *streamed]))
+    figures = summarise(streamer.progress, found, len(past))
     if as_json:
         click.echo(json.dumps(figures))
     elif not headless:
         print_summary(Console(), figures)
-    if found.lost or found.duplicated:
+    if streamer.progress.gave_up:
+        click.echo(f"stream-app: error: {streamer.progress.gave_up}", err=True)
+    if found.lost or found.duplicated or streamer.progress.gave_up:
         raise click.exceptions.Exit(1)
+
+
+def require_example(*paths: Path) -> None:
+    """Refuse default paths that are not there: an installed package has no `examples`."""
+    for path in paths:
+        if path.is_relative_to(EXAMPLE) and not path.exists():
+            raise UserError(
+                f"{path}: not there, as it comes with a checkout of the repository and not with "
+                "the package; run the demo from a checkout, or pass --data and --bundle"
+            )

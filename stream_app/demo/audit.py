@@ -26,7 +26,11 @@ class Audit:
 
 
 async def audit(settings: Settings, sent: Sequence[Click | Purchase]) -> Audit:
-    """Compare what was sent with the last row of every user and with the dead letters."""
+    """Compare what was sent with the last row of every user and with the dead letters.
+
+    Counts are compared per user, as a row keeps counts and not the events themselves: an event lost
+    and another of the same user applied twice would cancel each other out.
+    """
     expected = Counter(event.user_id for event in sent)
     applied: dict[str, int] = {}
     changelog = changelog_topic(settings.app_id)

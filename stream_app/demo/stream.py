@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,6 @@ from schemas import RECOMMENDATIONS, Click, Purchase, Recommendation, decode_out
 from stream_app.demo.coverage import Coverage
 from stream_app.demo.scenario import Scenario
 from stream_app.demo.scores import Scores
-from stream_app.errors import UserError
 from stream_app.settings import Settings
 from stream_app.streaming.clients import EventSender, Follower, event_sender, follower
 
@@ -40,6 +40,8 @@ class Progress:
     """The last items by user, newest last."""
     focus: str = ""
     """The user whose list has changed last."""
+    gave_up: str = ""
+    """Why the stream did not come to its end, if so."""
 
 
 class Streamer:
@@ -49,11 +51,14 @@ class Streamer:
         self._settings = settings
         self._scenario = scenario
         self.progress = Progress(scores=scores)
+        self.sent: dict[str, list[Click | Purchase]] = {"history": [], "stream": []}
+        """What was sent in each phase, for the audit."""
 
     async def run(self, rate: float, tick: Callable[[], None]) -> None:
         """Load the past, then stream `rate` events a second; `tick` is called a few times a second.
 
-        Raises `UserError` when lists stop coming while events are open.
+        Ends early, with the reason in `progress.gave_up`, when lists stop coming while events are
+        open.
         """
         servers, prefix = self._settings.bootstrap_servers, self._settings.topic_prefix
         lists = topic_name(prefix, RECOMMENDATIONS)
@@ -64,8 +69,9 @@ class Streamer:
             ticking = asyncio.create_task(_every(0.25, tick))
             try:
                 await self._phase("history", self._scenario.history, HISTORY_RATE, sender, records)
-                self.progress.coverage = Coverage()
-                await self._phase("stream", self._scenario.events, rate, sender, records)
+                if not self.progress.gave_up:
+                    self.progress.coverage = Coverage()
+                    await self._phase("stream", self._scenario.events, rate, sender, records)
             finally:
                 ticking.cancel()
         tick()
@@ -81,7 +87,7 @@ class Streamer:
         progress = self.progress
         progress.phase, progress.total, progress.sent = name, len(events), 0
         progress.began = time.monotonic()
-        sending = asyncio.create_task(self._send(events, rate, sender))
+        sending = asyncio.create_task(self._send(name, events, rate, sender))
         quiet_since = time.monotonic()
         early: deque[tuple[Recommendation, float]] = deque()
         while not sending.done() or progress.coverage.open:
@@ -96,16 +102,21 @@ class Streamer:
             if arrived or not progress.coverage.open:
                 quiet_since = now
             elif now - quiet_since > QUIET_S:
-                sending.cancel()
-                raise UserError(
+                progress.gave_up = (
                     f"no list has arrived for {QUIET_S:.0f} s while {progress.coverage.open} "
                     "events wait for one: is the worker alive?"
                 )
-        await sending
+                sending.cancel()
+                break
+        with suppress(asyncio.CancelledError):
+            await sending
 
     async def _send(
-        self, events: Sequence[Click | Purchase], rate: float, sender: EventSender
+        self, name: str, events: Sequence[Click | Purchase], rate: float, sender: EventSender
     ) -> None:
+        """Send all events; done when the last is acknowledged and known to the coverage."""
+        coverage = self.progress.coverage  # a late receipt must not count in the next phase
+        unacknowledged: set[asyncio.Future[Any]] = set()
         began = time.monotonic()
         for position, event in enumerate(events):
             due = began + position / rate
@@ -115,24 +126,28 @@ class Streamer:
                 await asyncio.sleep(0)  # behind schedule: let lists be received all the same
             sent_at = time.monotonic()
             future = await sender.send(event)
-            future.add_done_callback(self._on_sent(event.user_id, position, sent_at))
+            unacknowledged.add(future)
+            future.add_done_callback(self._on_sent(coverage, event.user_id, position, sent_at))
+            future.add_done_callback(unacknowledged.discard)
+            self.sent[name].append(event)
             self.progress.sent += 1
             recent = self.progress.recent.setdefault(event.user_id, deque(maxlen=5))
             recent.append(event.item_id)
+        if unacknowledged:
+            await asyncio.wait(unacknowledged)
 
     def _on_sent(
-        self, user_id: str, position: int, sent_at: float
+        self, coverage: Coverage, user_id: str, position: int, sent_at: float
     ) -> Callable[[asyncio.Future[Any]], None]:
         def done(future: asyncio.Future[Any]) -> None:
+            if future.cancelled():
+                return
+            if (error := future.exception()) is not None:
+                self.progress.gave_up = f"an event could not be delivered: {error}"
+                return
             place = future.result()
             source = f"{place.topic}/{place.partition}"
-            self.progress.coverage.sent(
-                user_id,
-                source,
-                place.offset,
-                position,
-                sent_at,
-            )
+            coverage.sent(user_id, source, place.offset, position, sent_at)
 
         return done
 

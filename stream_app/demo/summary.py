@@ -12,15 +12,15 @@ from stream_app.demo.audit import Audit
 from stream_app.demo.stream import Progress
 
 
-def summarise(
-    progress: Progress, audit: Audit, history_events: int, release: str
-) -> dict[str, Any]:
+def summarise(progress: Progress, audit: Audit, history_events: int) -> dict[str, Any]:
     """All figures of a demo. Latencies are milliseconds from sending an event to receiving the
     first list that covers it; counts are of the streamed part, without the history before it.
     """
     coverage, scores = progress.coverage, progress.scores
     p50, p95, p99 = np.percentile(coverage.latencies_ms or [0.0], [50, 95, 99])
-    applied = audit.applied - history_events
+    streamed = progress.phase == "stream"  # a demo that gave up may not have come that far
+    applied = max(0, audit.applied - history_events)
+    models = (made.model for made in progress.last.values())
     groups: dict[str, Any] = {}
     if scores is not None:
         groups = {
@@ -29,7 +29,7 @@ def summarise(
             "new_users": scores.rates("new"),
         }
     return {
-        "events": progress.sent,
+        "events": progress.sent if streamed else 0,
         "applied": applied,
         "recommendations": coverage.lists,
         "coalesced": len(coverage.latencies_ms) - coverage.lists,
@@ -43,7 +43,7 @@ def summarise(
         },
         **groups,
         "history_events": history_events,
-        "release": release,
+        "release": next((f"{m.name}@{m.version}" for m in models), None),
     }
 
 

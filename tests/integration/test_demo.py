@@ -5,6 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
+
+from click.testing import CliRunner
+
+from stream_app.cli.demo import command
+from stream_app.demo import session, stream
 
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
@@ -34,6 +40,17 @@ def test_on_no_terminal_it_prints_lines_and_a_summary() -> None:
     assert "stream: " in result.stdout
     assert "lost, duplicated" in result.stdout
     assert "0, 0" in result.stdout
+
+
+def test_without_a_worker_it_gives_up_and_audits(settings, monkeypatch) -> None:
+    monkeypatch.setattr(session, "session", lambda *_: nullcontext(settings))
+    monkeypatch.setattr(stream, "QUIET_S", 0.5)
+    result = CliRunner().invoke(command, ["--headless", "--events", "20", "--json"])
+    assert result.exit_code == 1
+    assert "is the worker alive?" in result.stderr
+    figures = json.loads(result.stdout)
+    assert figures["lost"] == figures["history_events"] > 0
+    assert (figures["events"], figures["applied"], figures["release"]) == (0, 0, None)
 
 
 def test_a_missing_data_set_is_named() -> None:
