@@ -8,22 +8,17 @@ from typing import Any
 import click
 
 from agents import worker
-from stream_app.cli.options import connection_options, settings_from
+from stream_app.cli.options import settings_from, worker_options
 from stream_app.observability import logging
 
 
 @click.command()
-@connection_options
-@click.option("--bundle", help="Directory of the model release to serve.")
-@click.option("--list-length", type=int, help="Items per recommendation.")
-@click.option("--output-encoding", type=click.Choice(["msgpack", "json"]))
-@click.option("--metrics-port", type=int, help="Port of metrics and health; 0 picks a free one.")
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
+@worker_options
 def command(config: Path | None, **flags: Any) -> None:
     """Consume clicks and purchases, publish a fresh ranked list per user and batch.
 
-    Stops orderly on SIGTERM or SIGINT. Any number of workers share the partitions. Every setting
-    of the README's table can also come from the environment or a TOML file.
+    Stops orderly on SIGTERM or SIGINT. Any number of workers share the partitions. Every option
+    can also come from the environment or a TOML file; the README has the table.
     """
     settings = settings_from(config, **flags)
     logging.set_up(settings.log_level)

@@ -1,8 +1,9 @@
-"""Options that several commands share: where Kafka is, which settings file, how much to log."""
+"""Options made from the table of settings: for a worker all of them, for others where Kafka is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,21 +13,32 @@ from stream_app.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+CONNECTION = ("bootstrap_servers", "app_id", "topic_prefix")
+
 
 def connection_options(command: Command) -> Command:
-    """Add the options that `settings_from` reads; each can also be set by environment or file."""
-    for option in reversed(
-        (
-            click.option("--config", type=click.Path(path_type=Path), help="TOML settings file."),
-            click.option("--bootstrap-servers", help="Kafka brokers, host:port,host:port."),
-            click.option("--app-id", help="Consumer group and prefix of the state topics."),
-            click.option("--topic-prefix", help="Put before every topic name."),
-        )
-    ):
-        command = option(command)
-    return command
+    """Add `--config` and the options that every command with a Kafka client has."""
+    return _with_options(command, CONNECTION)
+
+
+def worker_options(command: Command) -> Command:
+    """Add `--config` and an option for every setting."""
+    return _with_options(command, [item.name for item in fields(Settings)])
 
 
 def settings_from(config: Path | None, **flags: Any) -> Settings:
     """Settings from flags, environment and file. Raises `SettingsError`."""
     return Settings.load(flags, file=config)
+
+
+def _with_options(command: Command, names: Collection[str]) -> Command:
+    # The flag itself has no default: not given means that environment and file decide.
+    for item in reversed([item for item in fields(Settings) if item.name in names]):
+        shown = item.default if item.default != "" else "empty"
+        command = click.option(
+            f"--{item.name.replace('_', '-')}",
+            type=type(item.default),
+            help=f"{item.metadata['about']}  [default: {shown}]",
+        )(command)
+    config = click.option("--config", type=click.Path(path_type=Path), help="TOML settings file.")
+    return config(command)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
+from agents.command import command as worker
 from schemas import Click, Purchase
 from stream_app.cli import COMMANDS, group
+from stream_app.cli import demo as demo_command
 from stream_app.cli.produce import parse_event
 from stream_app.cli.tail import printable
+from stream_app.errors import UserError
+from stream_app.settings import Settings
 
 NOW = 1_700_000_000_000
 
@@ -49,6 +55,35 @@ def test_a_worker_starts_without_what_only_training_or_the_demo_needs() -> None:
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert result.stdout.strip() == "[]", result.stderr
+
+
+def test_every_setting_is_a_flag_of_the_worker() -> None:
+    flags = {flag for parameter in worker.params for flag in parameter.opts}
+    assert flags >= {f"--{item.name.replace('_', '-')}" for item in fields(Settings)}
+
+
+@pytest.mark.parametrize(
+    ("flag", "given", "said"),
+    [
+        ("--index", "tree", "index is 'tree'; it must be one of auto, exact, hnsw"),
+        ("--batch-max", "0", "batch_max is 0; it must be from 1 to 10000"),
+    ],
+)
+def test_a_worker_refuses_a_flag_with_the_words_of_the_settings(
+    flag: str, given: str, said: str
+) -> None:
+    result = run("worker", flag, given)
+    assert result.returncode == 2
+    assert said in result.stderr
+
+
+def test_a_demo_without_examples_says_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo_command, "EXAMPLE", tmp_path)
+    demo_command.require_example(tmp_path, Path("no/such/data"))  # a path that was given
+    with pytest.raises(UserError, match=r"checkout.* or pass --data and --bundle"):
+        demo_command.require_example(tmp_path / "bundle")
 
 
 def test_an_error_is_one_line_and_a_code() -> None:
