@@ -39,7 +39,8 @@ def failing(self, records, rows):
 Engine.work = failing
 """
 
-# In the second batch: what the first has published may be committed or not, both must do.
+# In the second batch, after all that was acknowledged by then is committed: what is acknowledged
+# too early would be lost.
 CRASH = """
 import os
 from itertools import count
@@ -47,27 +48,36 @@ from stream_app.streaming.batches import Batches
 from stream_app.streaming.publisher import Outbox
 
 calls = count(1)
+begin = Batches.__init__
 
-def crash(*_):
+def remember(self, stream, limit):
+    global app
+    app = stream.app
+    begin(self, stream, limit)
+
+Batches.__init__ = remember
+
+async def crash(*_):
+    await app.consumer.commit()
     print("crashed as the test wants it", flush=True)
     os._exit({code})
 
-def wrap(owner, name, before=None, after=None):
+def wrap(owner, name, before=None):
     original = getattr(owner, name)
 
     async def wrapped(self, *arguments):
         second = next(calls) == 2
         if second and before is not None:
-            before(self)
+            await before(self)
         result = await original(self, *arguments)
         if second:
-            crash()
+            await crash()
         return result
 
     setattr(owner, name, wrapped)
 
 def keep(wanted):
-    def trim(outbox):
+    async def trim(outbox):
         outbox._open = {{
             target: batch for target, batch in outbox._open.items() if wanted(target[0])
         }}
@@ -217,6 +227,7 @@ def test_a_crash_loses_nothing_and_repeats_nothing(
     worker = start_worker(settings, STREAM_APP_BATCH_MAX=str(BATCH_MAX), **fault)
     assert worker.wait() == CRASHED, worker.output
     assert "crashed as the test wants it" in worker.output
+    assert committed(settings), "the first batch"
     assert_committed_is_applied(settings)
 
     start_worker(settings)
