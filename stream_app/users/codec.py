@@ -70,8 +70,15 @@ def _decode_slowly(row: bytes) -> UserState:
     return msgspec.structs.replace(state, extra=extra)
 
 
+_MOST = 2**62
+"""No count and no offset comes near; what does is damage, and could not be counted on."""
+
+
 def _check(state: UserState) -> None:
-    """Refuse blobs that are not whole numbers of what they hold."""
+    """Refuse numbers that cannot be, and blobs that are not whole numbers of what they hold."""
+    numbers = (state.events, state.late, state.duplicates, *state.offsets.values())
+    if not 0 <= min(numbers) <= max(numbers) < _MOST:
+        raise ValueError(f"user row is damaged: a counter or offset is not in 0..{_MOST}")
     for name, blob, size in (
         ("history", state.history, EVENT_BYTES),
         ("seen", state.seen, SEEN_BYTES),

@@ -86,3 +86,11 @@ def test_a_damaged_row_says_what_is_wrong(damage: dict[str, Any], message: str) 
 def test_a_row_that_is_no_map_is_refused() -> None:
     with pytest.raises(ValueError, match="not a MessagePack map"):
         decode_state(msgspec.msgpack.encode([1, 2]))
+
+
+@pytest.mark.parametrize("number", [-1, 2**62, 2**63 - 1])
+@pytest.mark.parametrize("field", ["events", "late", "duplicates", "offsets"])
+def test_impossible_numbers_are_damage(field: str, number: int) -> None:
+    value = {"clicks/0": number} if field == "offsets" else number
+    with pytest.raises(ValueError, match="counter or offset"):
+        decode_state(encode_state(UserState(**{field: value})))
