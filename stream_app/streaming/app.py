@@ -31,7 +31,7 @@ def create_app(settings: Settings, partitions: int) -> faust.App:
         topic_disable_leader=False,
         table_standby_replicas=0,  # a standby of a memory table costs a full copy and gains nothing
         stream_wait_empty=True,  # a rebalance waits for the batch in process
-        stream_buffer_maxsize=2048,  # some batches; a queue is bounded by count, not by bytes
+        stream_buffer_maxsize=4096,  # some batches; a queue is bounded by count, not by bytes
         stream_recovery_delay=0.0,
         broker_commit_interval=settings.commit_interval_s,
         broker_commit_every=None,  # by time only: a commit by count would run inside the drain

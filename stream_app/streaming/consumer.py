@@ -31,6 +31,8 @@ from stream_app.streaming.pacing import (
 
 FULL_QUEUE_S = 0.002
 """About as long as the agent needs for the part of a batch that makes room again."""
+FULL_QUEUE_WAIT_S = 0.01
+"""How long to wait for other partitions meanwhile; Faust's second would leave the agent idle."""
 
 
 class RecoverySafeConsumer(DrainWithoutTasks, driver.Consumer):
@@ -89,8 +91,10 @@ class RecoverySafeConsumer(DrainWithoutTasks, driver.Consumer):
         if not chosen:  # those that are behind have full queues
             await self.sleep(FULL_QUEUE_S)
             return {}
-        fetched = await self._thread.fetch(chosen, timeout)
-        self._alignment.observe(fetched)
+        full = bool(self._buffered_partitions)  # these may be active again at any moment
+        fetched = await self._thread.fetch(chosen, FULL_QUEUE_WAIT_S if full else timeout)
+        if fetched or not full:
+            self._alignment.observe(fetched)
         events = sum(map(len, fetched.values()))
         self._thread.pace(busy=self._pacing.observe(events, time.monotonic()))
         return fetched
