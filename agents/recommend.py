@@ -76,10 +76,8 @@ def _record(message: Any) -> Record:
         topic=message.topic,
         partition=message.partition,
         offset=message.offset,
-        timestamp_ms=int(message.timestamp * 1000),
+        timestamp_ms=round(message.timestamp * 1000),  # Faust made seconds of milliseconds
         key=message.key,
         value=message.value,
-        headers=tuple((message.headers or {}).items())
-        if isinstance(message.headers, dict)
-        else tuple(message.headers or ()),
+        headers=tuple(message.headers or ()),
     )
