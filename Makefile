@@ -44,7 +44,7 @@ format: $(VENV)/.all
 lock: $(VENV)/.uv
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
-	    --extra train --extra demo --extra dev pyproject.toml -o requirements.lock
+	    --extra train --extra rocksdb --extra demo --extra dev pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
@@ -55,8 +55,8 @@ $(VENV)/.demo: $(VENV)/.uv pyproject.toml requirements.lock
 	@touch $@
 
 $(VENV)/.all: $(VENV)/.uv pyproject.toml requirements.lock
-	@echo "installing stream-app[train,demo,dev] into $(VENV) (torch: a large download)"
-	@$(INSTALL) --editable '.[train,demo,dev]'
+	@echo "installing stream-app[train,rocksdb,demo,dev] into $(VENV) (torch: a large download)"
+	@$(INSTALL) --editable '.[train,rocksdb,demo,dev]'
 	@touch $@ $(VENV)/.demo
 
 # uv itself, with the hash that the lock has for it.

@@ -11,12 +11,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from agents.engine import Engine, Record, Work
+from agents.engine import Engine, Record
 from stream_app.observability.metrics import Metrics
 from stream_app.streaming.batches import Batches
 from stream_app.streaming.exits import ExitCode, die
-from stream_app.streaming.publisher import Outbox, Publisher
-from stream_app.streaming.table import UserTable
+from stream_app.streaming.expiry import StreamClock
+from stream_app.streaming.ownership import UserRows
+from stream_app.streaming.publisher import Publisher
 
 
 class RecommendAgent:
@@ -25,13 +26,15 @@ class RecommendAgent:
     def __init__(
         self,
         engine: Engine,
-        table: UserTable,
+        rows: UserRows,
+        clock: StreamClock,
         publisher: Publisher,
         metrics: Metrics,
         batch_max: int,
     ) -> None:
         self._engine = engine
-        self._table = table
+        self._rows = rows
+        self._clock = clock
         self._publisher = publisher
         self._metrics = metrics
         self._batch_max = batch_max
@@ -55,20 +58,16 @@ class RecommendAgent:
 
     async def _handle(self, batch: list[Any]) -> None:
         records = [_record(event.message) for event in batch]
-        rows = {key: self._table.row(key) for key in {record.key for record in records} if key}
+        states = self._rows.read((record.partition, record.key) for record in records if record.key)
         loop = asyncio.get_running_loop()
-        work = await loop.run_in_executor(self._thread, self._engine.work, records, rows)
+        work = await loop.run_in_executor(self._thread, self._engine.work, records, states)
         began = time.perf_counter()
-        await self._publish(work, self._publisher.outbox())
+        now_ms = self._clock.observe(max(record.timestamp_ms for record in records))
+        changes = [(row.partition, row.key or b"", row.value) for row in work.rows]
+        await self._rows.write(changes, now_ms, also=[*work.lists, *work.dead])
         work.stages["publish"] = time.perf_counter() - began
         self._metrics.batch(work, events=len(records), appended_ms=work.appended_ms)
-
-    async def _publish(self, work: Work, outbox: Outbox) -> None:
-        for row in work.rows:
-            self._table.put(row.key or b"", row.value)
-        for record in work.records():
-            outbox.add(*record)
-        await outbox.deliver()
+        self._metrics.rows(self._rows.count(), self._rows.late)
 
 
 def _record(message: Any) -> Record:

@@ -7,6 +7,7 @@ import gc
 import logging
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import faust
 
@@ -20,15 +21,19 @@ from stream_app.recommender import Recommender
 from stream_app.settings import Settings, SettingsError
 from stream_app.streaming import topics
 from stream_app.streaming.app import create_app, raw_topic
+from stream_app.streaming.changelog import ChangelogReader
+from stream_app.streaming.expiry import Expiry, StreamClock
+from stream_app.streaming.ownership import UserRows
 from stream_app.streaming.probe import Snapshot, snapshot
 from stream_app.streaming.publisher import Publisher
-from stream_app.streaming.table import changelog_topic, user_table
+from stream_app.streaming.rocksdb import RocksRows
+from stream_app.streaming.stores import MemoryRows, RowStore
 from stream_app.streaming.watchdog import Heartbeat, StuckRules, Watchdog
-from stream_app.users.codec import decode_state
 
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 0.2
+DAY_MS = 24 * 60 * 60 * 1000
 
 
 def run(settings: Settings) -> None:
@@ -62,24 +67,44 @@ def build(
     """The application with its agent, its health port and its watchdog, not yet running."""
     app = create_app(settings, partitions)
     sources = topics.source_topics(settings)
+    changelog = topics.changelog_topic(settings.app_id)
     engine = Engine(
         recommender,
         sources=sources,
-        changelog=changelog_topic(settings.app_id),
+        changelog=changelog,
         recommendations=topic_name(settings.topic_prefix, RECOMMENDATIONS),
         dead_letters=topic_name(settings.topic_prefix, DEAD_LETTERS),
         encoding="json" if settings.output_encoding == "json" else "msgpack",
     )
-    agent = RecommendAgent(
-        engine,
-        user_table(app, partitions, lambda row: decode_state(row).offsets),
-        Publisher(settings.bootstrap_servers, settings.app_id),
-        metrics,
-        settings.batch_max,
+    client_options = {"bootstrap_servers": settings.bootstrap_servers}
+    publisher = Publisher(client_options, settings.app_id)
+    rows = UserRows(
+        _store(settings), changelog, ChangelogReader(client_options, changelog), publisher
     )
+    app.tables.attach(rows, publisher, changelog)
+    clock = StreamClock()
+    agent = RecommendAgent(engine, rows, clock, publisher, metrics, settings.batch_max)
     app.agent(raw_topic(app, *sources), name="recommend")(agent.__call__)
+    if settings.user_retention_days:
+        _expire(app, Expiry(rows, clock, round(settings.user_retention_days * DAY_MS)), metrics)
     _watch(app, settings, frozenset(sources), metrics)
     return app
+
+
+def _store(settings: Settings) -> RowStore:
+    if settings.state_store == "rocksdb":
+        return RocksRows(Path(settings.state_dir) / settings.app_id)
+    return MemoryRows()
+
+
+def _expire(app: faust.App, expiry: Expiry, metrics: Metrics) -> None:
+    async def sweep() -> None:
+        with suppress(asyncio.CancelledError):
+            while not app.should_stop:
+                await asyncio.sleep(expiry.interval_s)
+                metrics.expired(await expiry.sweep())
+
+    app.task(sweep)
 
 
 def _watch(app: faust.App, settings: Settings, sources: frozenset[str], metrics: Metrics) -> None:

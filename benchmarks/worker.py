@@ -31,7 +31,7 @@ from stream_app.settings import Settings
 from stream_app.streaming import topics
 from stream_app.streaming.clients import event_sender, follower
 from stream_app.streaming.publisher import Publisher
-from stream_app.streaming.table import changelog_topic
+from stream_app.streaming.topics import changelog_topic
 
 BUNDLE = Path(__file__).parents[1] / "examples" / "movielens" / "bundle"
 PARTITIONS = 4
@@ -150,7 +150,7 @@ def ceiling(settings: Settings, sizes: tuple[int, int], result: multiprocessing.
 
 async def _relay(settings: Settings, row_bytes: int, list_bytes: int) -> tuple[int, float]:
     topic = settings.topic_prefix + CLICKS.name
-    publisher = Publisher(settings.bootstrap_servers, "ceiling")
+    publisher = Publisher({"bootstrap_servers": settings.bootstrap_servers}, "ceiling")
     await publisher.start()
     row, made, seen = b"r" * row_bytes, b"l" * list_bytes, 0
     began = time.process_time()

@@ -45,6 +45,15 @@ class Settings:
     )
     output_encoding: str = _setting("msgpack", "encoding of recommendations: `msgpack` or `json`")
     batch_max: int = _setting(256, "events handled together at most; a batch never waits to fill")
+    state_store: str = _setting(
+        "memory", "where user rows are kept on a worker: `memory`, or `rocksdb` (extra) on disk"
+    )
+    state_dir: str = _setting(
+        "stream-app-state", "directory of `rocksdb`, one for every worker of a machine"
+    )
+    user_retention_days: float = _setting(
+        180.0, "days of silence after which a user's row is removed; 0 keeps all for ever"
+    )
     session_timeout_s: float = _setting(
         15.0, "seconds without a heartbeat after which Kafka gives a worker's partitions away"
     )
@@ -64,10 +73,12 @@ class Settings:
     def __post_init__(self) -> None:
         _choice(self, "output_encoding", ("msgpack", "json"))
         _choice(self, "index", ("auto", "exact", "hnsw"))
+        _choice(self, "state_store", ("memory", "rocksdb"))
         _choice(self, "log_level", ("debug", "info", "warning", "error"))
         for name, low, high in (
             ("list_length", 1, 1000),
             ("batch_max", 1, 10_000),
+            ("user_retention_days", 0, 36_500),
             (
                 "session_timeout_s",
                 6,

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from schemas import DEAD_LETTERS, Click, Purchase, topic_name
 from stream_app.settings import Settings
 from stream_app.streaming.clients import follower
-from stream_app.streaming.table import changelog_topic
+from stream_app.streaming.rows import unseal
+from stream_app.streaming.topics import changelog_topic
 from stream_app.users.codec import decode_state
 
 
@@ -42,7 +43,7 @@ async def audit(settings: Settings, sent: Sequence[Click | Purchase]) -> Audit:
             if record.topic == dead:
                 rejected[user_id] += 1
             elif record.value is not None:
-                state = decode_state(record.value)
+                state = decode_state(unseal(record.value))
                 applied[user_id] = max(state.events, applied.get(user_id, 0))
     users = expected.keys() | applied.keys()
     surplus = {u: applied.get(u, 0) + rejected[u] - expected[u] for u in users}

@@ -133,6 +133,17 @@ class Metrics:
         self._index_size = Gauge(
             "stream_app_index_size", "Items in the item index.", registry=registry
         )
+        self._users = Gauge(
+            "stream_app_users", "Users whose rows this worker owns.", registry=registry
+        )
+        self._late_rows = Gauge(
+            "stream_app_late_rows",
+            "Rows refused since the start: written late by a former owner, or damaged.",
+            registry=registry,
+        )
+        self._expired = Counter(
+            "stream_app_users_expired", "Users removed after long silence.", registry=registry
+        )
 
     def batch(self, work: BatchWork, *, events: int, appended_ms: Sequence[int]) -> None:
         """A batch is handled: its outputs are acknowledged.
@@ -152,6 +163,15 @@ class Metrics:
         lists = len(work.lists)
         self._recommendations.inc(lists)
         self._coalesced.inc(max(0, events - sum(work.reasons.values()) - lists))
+
+    def rows(self, users: int, late: int) -> None:
+        """How many rows there are, and how many were refused since the start."""
+        self._users.set(users)
+        self._late_rows.set(late)
+
+    def expired(self, users: int) -> None:
+        """So many users were removed after long silence."""
+        self._expired.inc(users)
 
     def progress(self, seen: Progress) -> None:
         """Readiness and lag as just seen; partitions that went to another worker disappear."""

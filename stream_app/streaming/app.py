@@ -14,6 +14,7 @@ import faust
 
 from stream_app.settings import Settings
 from stream_app.streaming import consumer, coordinator, internals
+from stream_app.streaming.recovery import RowsManager
 
 
 def create_app(settings: Settings, partitions: int) -> faust.App:
@@ -25,14 +26,13 @@ def create_app(settings: Settings, partitions: int) -> faust.App:
         broker="kafka://" + ";kafka://".join(settings.bootstrap_servers.split(",")),
         autodiscover=False,
         datadir=str(Path(gettempdir()) / "stream-app"),  # made at the start, never written to
-        store="memory://",
+        TableManager=RowsManager,
         topic_partitions=partitions,
         topic_allow_declare=False,
-        topic_disable_leader=False,
-        table_standby_replicas=0,  # a standby of a memory table costs a full copy and gains nothing
+        topic_disable_leader=True,
+        table_standby_replicas=0,
         stream_wait_empty=True,  # a rebalance waits for the batch in process
         stream_buffer_maxsize=4096,  # some batches; a queue is bounded by count, not by bytes
-        stream_recovery_delay=0.0,
         broker_commit_interval=settings.commit_interval_s,
         broker_commit_every=None,  # by time only: a commit by count would run inside the drain
         broker_session_timeout=settings.session_timeout_s,
@@ -40,7 +40,6 @@ def create_app(settings: Settings, partitions: int) -> faust.App:
         broker_rebalance_timeout=max(30.0, settings.session_timeout_s),
         broker_request_timeout=90.0,
         broker_max_poll_interval=300.0,
-        broker_max_poll_records=2000,
         consumer_auto_offset_reset="earliest",  # latest would skip events of a new partition
         producer_linger=0,
         web_enabled=False,

@@ -33,6 +33,16 @@ class Batches:
         channel = stream.channel
         queue = (channel if channel.is_iterator else aiter(channel)).queue
         await stream.maybe_start()
+        taken = 0
+
+        def queued_bytes() -> int:
+            nonlocal taken
+            if queue.empty():  # also where a rebalance has emptied it
+                taken = consumer.fetched_bytes
+            return int(consumer.fetched_bytes - taken)
+
+        consumer = self._app.consumer
+        consumer.queued_bytes = queued_bytes
         while not stream.should_stop:
             try:
                 batch = [await queue.get()]
@@ -40,6 +50,7 @@ class Batches:
                 return
             while len(batch) < self._limit and not queue.empty():
                 batch.append(queue.get_nowait())
+            taken += sum(len(event.message.value or b"") for event in batch)
             live = [event for event in batch if await self._admit(event)]
             batch.clear()  # the consumer tracks messages weakly: keep no other reference
             if live:

@@ -1,16 +1,13 @@
-"""A Faust consumer that loses nothing when partitions move.
+"""A Faust consumer that fetches aligned and gathered batches, and refuses holes in their offsets.
 
-Stock recovery resumes the source partitions, then seeks them to the committed offsets, then clears
-the stream queues. Events fetched in between are thrown away and, because the read position is
-beyond them, either counted as processed (lost) or block the commit for ever. So the source
-partitions stay paused here until recovery turns the flow on, which it does last.
-See docs/delivery.md, "What stock Faust does".
+Nothing is fetched while partitions move: the flow is off from before an assignment until recovery
+turns it on, as its last step. See docs/delivery.md, "What stock Faust does".
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import faust
@@ -31,38 +28,27 @@ from stream_app.streaming.pacing import (
 
 FULL_QUEUE_S = 0.002
 """About as long as the agent needs for the part of a batch that makes room again."""
+MAX_QUEUED_BYTES = 64 * 1024 * 1024
+"""What may wait for the agent. Faust bounds its queue by count, which large values would defeat."""
 FULL_QUEUE_WAIT_S = 0.01
 """How long to wait for other partitions meanwhile; Faust's second would leave the agent idle."""
 
 
-class RecoverySafeConsumer(DrainWithoutTasks, driver.Consumer):
-    """Holds source partitions through recovery and refuses holes in their offsets."""
+class SafeConsumer(DrainWithoutTasks, driver.Consumer):
+    """Fetches for the agent; see the module."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._held: set[TP] = set()
         self._alignment = TimeAlignment()
         self._pacing = FetchPacing()
+        self.queued_bytes: Callable[[], int] = lambda: 0
+        """How much the agent has still to take; it sets this."""
+        self.fetched_bytes = 0
+        """Of all events so far."""
         super().__init__(*args, **kwargs)
 
-    def resume_partitions(self, tps: Iterable[TP]) -> None:
-        """Resume changelog partitions now, source partitions when the flow is resumed."""
-        tps = set(tps)
-        source = {tp for tp in tps if not self._is_changelog_tp(tp)}
-        self._held |= source
-        if tps - source:
-            super().resume_partitions(tps - source)
-
-    def resume_flow(self) -> None:
-        """Turn the flow on; recovery does so only after seek and queue clearing."""
-        super().resume_flow()
-        if self._held:
-            held, self._held = self._held, set()
-            super().resume_partitions(held)
-
     def pause_partitions(self, tps: Iterable[TP]) -> None:
-        """Pause, forgetting any hold and any full-buffer mark of these partitions."""
+        """Pause, forgetting any full-buffer mark of these partitions."""
         tps = set(tps)
-        self._held -= tps
         self._buffered_partitions -= tps
         self._alignment.forget(tps)
         super().pause_partitions(tps)
@@ -71,6 +57,11 @@ class RecoverySafeConsumer(DrainWithoutTasks, driver.Consumer):
         """Forget how far lost partitions were read."""
         self._alignment.forget(revoked)
         await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Fetch nothing until recovery is over, also where there was nothing to revoke before."""
+        self.stop_flow()
+        await super().on_partitions_assigned(assigned, generation_id)
 
     def on_buffer_drop(self, tp: TP) -> None:
         """Wake a partition whose buffer has drained, unless recovery has paused it."""
@@ -85,10 +76,9 @@ class RecoverySafeConsumer(DrainWithoutTasks, driver.Consumer):
         if not active_partitions:
             return await super()._getmany(active_partitions, timeout)
         active = frozenset(active_partitions)
-        if any(map(self._is_changelog_tp, active)):
-            return await super()._getmany(active, timeout)
         chosen = self._alignment.choose(active, self._known_end)
-        if not chosen:  # those that are behind have full queues
+        if not chosen or self.queued_bytes() > MAX_QUEUED_BYTES:
+            # Those that are behind have full queues, or all wait for the agent.
             await self.sleep(FULL_QUEUE_S)
             return {}
         full = bool(self._buffered_partitions)  # these may be active again at any moment
@@ -96,6 +86,9 @@ class RecoverySafeConsumer(DrainWithoutTasks, driver.Consumer):
         if fetched or not full:
             self._alignment.observe(fetched)
         events = sum(map(len, fetched.values()))
+        self.fetched_bytes += sum(
+            record.serialized_value_size for records in fetched.values() for record in records
+        )
         self._thread.pace(busy=self._pacing.observe(events, time.monotonic()))
         return fetched
 
@@ -150,9 +143,9 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 class _Transport(driver.Transport):
-    Consumer = RecoverySafeConsumer
+    Consumer = SafeConsumer
 
 
 def install(app: faust.App) -> None:
-    """Make `app` consume through `RecoverySafeConsumer`; call it before the app starts."""
+    """Make `app` consume through `SafeConsumer`; call it before the app starts."""
     app.transport = _Transport(app.conf.broker_consumer, app)

@@ -25,8 +25,6 @@ class PrivateUse(NamedTuple):
 
 
 PRIVATE_USES = (
-    PrivateUse("faust.transport.consumer:Consumer", "_is_changelog_tp", "consumer.py",
-               "tells source partitions from changelog partitions while recovery holds the former"),
     PrivateUse("faust.transport.consumer:Consumer", "_paused_partitions", "consumer.py",
                "a dropped buffer must not wake a partition that recovery has paused"),
     PrivateUse("faust.transport.consumer:Consumer", "_buffered_partitions", "consumer.py",
@@ -66,10 +64,16 @@ PRIVATE_USES = (
                "the group-level error of an offset fetch is ignored: reads as nothing committed"),
     PrivateUse("faust.streams:Stream", "_on_message_in", "batches.py",
                "tells the sensors of a message in the stream, as the stream's own loop does"),
+    PrivateUse("faust.app.base:App", "_fetcher", "recovery.py",
+               "starts to fetch when recovery is over, as stock recovery does"),
+    PrivateUse("faust.tables.manager:TableManager", "_tables_finalized", "recovery.py",
+               "set at the start: no table has to be registered"),
+    PrivateUse("faust.tables.manager:TableManager", "_tables_registered", "recovery.py",
+               "the subscription waits for it"),
+    PrivateUse("faust.tables.manager:TableManager", "_recovery_started", "recovery.py",
+               "set at the first assignment, as stock recovery does"),
     PrivateUse("faust.app.base:App", "_consumer", "probe.py",
                "app.consumer creates a consumer on the wrong loop when another thread asks"),
-    PrivateUse("faust.tables.manager:TableManager", "_recovery", "probe.py",
-               "tables.recovery creates the service on the wrong loop, and no recovery ever ends"),
 )  # fmt: skip
 
 

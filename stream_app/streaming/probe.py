@@ -65,10 +65,9 @@ class Snapshot:
 
 def snapshot(app: faust.App, sources: frozenset[str]) -> Snapshot:
     """Look at `app`, which consumes the topics `sources`. Safe from any thread at any time."""
-    # The public properties would create consumer and recovery, in this thread and on its loop.
+    # The public property would create a consumer, in this thread and on its loop.
     consumer: Any = app._consumer
-    recovery: Any = app.tables._recovery
-    if consumer is None or recovery is None or not app.started:
+    if consumer is None or not app.started:
         return Snapshot(stopping=bool(app.should_stop))
     try:
         assigned = [tp for tp in consumer.assignment() if tp.topic in sources]
@@ -78,7 +77,7 @@ def snapshot(app: faust.App, sources: frozenset[str]) -> Snapshot:
             )
             for tp in assigned
         }
-        remaining = sum(recovery.active_remaining().values())
+        remaining = app.tables.remaining
         in_process = len(consumer.unacked)
     except (RuntimeError, AttributeError, KeyError, AssertionError):  # changed while we looked
         partitions, remaining, in_process = {}, 0, 0

@@ -7,8 +7,8 @@ less than a send per record, and there is one acknowledgement to wait for instea
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 
@@ -16,20 +16,34 @@ BATCH_BYTES = 262_144
 """Upper size of one record batch; the broker's default limit for a record is 1 MiB."""
 
 Headers = Iterable[tuple[str, bytes | None]]
+Record = tuple[str, int, bytes | None, bytes | None, Headers]
+"""Topic, partition, key, value and headers of a record to publish."""
+
+
+class Delivered(NamedTuple):
+    """One record batch that the broker has acknowledged."""
+
+    topic: str
+    partition: int
+    offset: int
+    """Of its first record."""
+    records: int
 
 
 class Publisher:
     """Create it, `start` it on the worker's loop, and share it between agents."""
 
-    def __init__(self, bootstrap_servers: str, client_id: str) -> None:
-        self._bootstrap_servers = bootstrap_servers
+    def __init__(self, client_options: Mapping[str, Any], client_id: str) -> None:
+        self._client_options = client_options
         self._client_id = client_id
         self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
-        """Connect. Raises `aiokafka.errors.KafkaConnectionError` when no broker answers."""
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers,
+        """Connect, unless connected. Raises `KafkaConnectionError` when no broker answers."""
+        if self._producer is not None:
+            return
+        producer = AIOKafkaProducer(
+            **self._client_options,
             client_id=self._client_id,
             acks="all",
             enable_idempotence=True,  # a retried request neither repeats nor reorders records
@@ -37,12 +51,18 @@ class Publisher:
             max_batch_size=BATCH_BYTES,
             request_timeout_ms=60_000,
         )
-        await self._producer.start()
+        try:
+            await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
+        self._producer = producer
 
     async def stop(self) -> None:
         """Send what is pending and disconnect."""
-        if self._producer is not None:
-            await self._producer.stop()
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
 
     def outbox(self) -> Outbox:
         """An empty outbox for one batch of events."""
@@ -79,7 +99,7 @@ class Outbox:
         if batch.append(**fields) is None:  # a new batch takes a record of any size
             raise ValueError(f"record of {len(value or b'')} bytes for {topic} was refused")
 
-    async def deliver(self) -> None:
+    async def deliver(self) -> list[Delivered]:
         """Send everything and return when the broker has acknowledged all of it."""
         batches = self._full + [(*target, batch) for target, batch in self._open.items()]
         self._open, self._full = {}, []
@@ -87,5 +107,8 @@ class Outbox:
         for topic, partition, batch in batches:
             batch.close()
             sent.append(await self._producer.send_batch(batch, topic, partition=partition))
-        if sent:
-            await asyncio.gather(*sent)
+        placed = await asyncio.gather(*sent)
+        return [
+            Delivered(topic, partition, metadata.offset, batch.record_count())
+            for (topic, partition, batch), metadata in zip(batches, placed, strict=True)
+        ]

@@ -11,7 +11,8 @@ import msgspec
 import schemas
 from schemas import Click, Reason
 from stream_app.settings import Settings
-from stream_app.streaming.table import changelog_topic
+from stream_app.streaming.rows import unseal
+from stream_app.streaming.topics import changelog_topic
 from stream_app.users.codec import decode_state
 from tests.integration.topics import dead_letters, read, read_full, send_raw, wait_for
 
@@ -131,7 +132,7 @@ def good_events(settings: Settings, user_id: bytes = b"ann") -> int:
     for record in read_full(settings, changelog_topic(settings.app_id)):
         if record.key == user_id:
             row = record.value
-    return decode_state(row).events if row else 0
+    return decode_state(unseal(row)).events if row else 0
 
 
 def command(

@@ -10,7 +10,8 @@ from typing import Any
 from schemas import Click, DeadLetter, Encoding, Purchase, Recommendation, decode_output
 from stream_app.settings import Settings
 from stream_app.streaming.clients import event_sender, follower
-from stream_app.streaming.table import changelog_topic
+from stream_app.streaming.rows import stamp_of, unseal
+from stream_app.streaming.topics import changelog_topic
 from stream_app.users.codec import decode_state
 from stream_app.users.state import UserState
 
@@ -64,9 +65,13 @@ def dead_letters(settings: Settings) -> list[DeadLetter]:
 
 
 def states(settings: Settings) -> dict[str, UserState]:
-    """The last row of every user."""
-    rows = {r.key.decode(): r.value for r in read_full(settings, changelog_topic(settings.app_id))}
-    return {user_id: decode_state(row) for user_id, row in rows.items()}
+    """The valid row of every user."""
+    rows: dict[str, bytes] = {}
+    for record in read_full(settings, changelog_topic(settings.app_id)):
+        user_id, row = record.key.decode(), record.value
+        if user_id not in rows or stamp_of(row).epoch >= stamp_of(rows[user_id]).epoch:
+            rows[user_id] = row
+    return {user_id: decode_state(unseal(row)) for user_id, row in rows.items()}
 
 
 def applied_events(settings: Settings) -> int:

@@ -1,0 +1,237 @@
+"""The user rows of the partitions that this worker owns: taken over, read, written, repaired.
+
+Every owner of a partition has a number of its own, the epoch, which is in all rows that it writes
+(`rows`). It is the generation of the consumer group, or one more than the newest epoch on the
+changelog where that is not lower (Kafka counts generations anew when a group was forgotten).
+
+A worker that was stopped for longer than its session may still write after its partitions moved.
+The present owner notices: the broker places the owner's next rows behind a record that it does not
+know. It then reads what was written in between and writes the valid rows again, because compaction
+would keep whichever record is the last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from stream_app.streaming.changelog import ChangelogReader
+from stream_app.streaming.merge import Merge
+from stream_app.streaming.publisher import Delivered, Publisher, Record
+from stream_app.streaming.rows import EPOCH_HEADER, Stamp, seal, stamp_of, unseal
+from stream_app.streaming.stores import Position, RowStore
+
+log = logging.getLogger(__name__)
+
+Change = tuple[int, bytes, bytes | None]
+"""Partition, user id and encoded state; None removes the row."""
+
+REWRITE_ROWS = 500
+"""Rows that are written again at once: about as many as a batch of events has."""
+
+
+@dataclass(slots=True)
+class _Owned:
+    epoch: int
+    position: Position
+
+
+class UserRows:
+    """Rows by partition and user id; used from the event loop only."""
+
+    def __init__(
+        self, store: RowStore, topic: str, reader: ChangelogReader, publisher: Publisher
+    ) -> None:
+        """`topic` is the changelog."""
+        self._store = store
+        self._topic = topic
+        self._reader = reader
+        self._publisher = publisher
+        self._owned: dict[int, _Owned] = {}
+        self._opened: set[int] = set()
+        self._writing = asyncio.Lock()
+        self.late = 0
+        """Rows that were refused so far: written late by another owner, or damaged."""
+
+    @property
+    def partitions(self) -> Collection[int]:
+        """Partitions whose rows are complete."""
+        return self._owned.keys()
+
+    @property
+    def remaining(self) -> int:
+        """Changelog records still to read before the rows are complete."""
+        return self._reader.remaining
+
+    def count(self) -> int:
+        """Rows of all owned partitions."""
+        return sum(self._store.count(partition) for partition in self._owned)
+
+    async def take(self, partitions: Collection[int], generation: int) -> None:
+        """Own exactly `partitions` from now on; returns when their rows are complete.
+
+        What is kept from the generation before is only brought up to date. It can be cancelled at
+        any await: nothing is owned before all of it is complete.
+        """
+        async with self._writing:
+            self._owned = {}
+            for lost in self._opened - set(partitions):
+                self._store.close(lost)
+            self._opened = set(partitions)
+            found = {partition: self._store.open(partition) for partition in partitions}
+            merges = {
+                partition: Merge(partial(self._store.get, partition), newest_epoch=newest_epoch)
+                for partition, (_, newest_epoch) in found.items()
+            }
+            reached = await self._fold({part: at.next_offset for part, at in found.items()}, merges)
+            for partition, position in reached.items():
+                epoch = max(generation, position.newest_epoch + 1)
+                self._owned[partition] = _Owned(epoch, position)
+            await self._write_again(merges)
+
+    def read(self, users: Iterable[tuple[int, bytes]]) -> dict[bytes, bytes | None]:
+        """Encoded states by user id. A damaged row is given as it is, and does not decode."""
+        wanted: dict[int, set[bytes]] = defaultdict(set)
+        for partition, user in users:
+            wanted[partition].add(user)
+        states: dict[bytes, bytes | None] = {}
+        for partition, keys in wanted.items():
+            for user, row in zip(keys, self._store.get(partition, keys), strict=True):
+                states[user] = row and _state(row)
+        return states
+
+    async def write(
+        self, changes: Iterable[Change], written_ms: int, also: Iterable[Record] = ()
+    ) -> None:
+        """Publish rows, and other records with them; returns when the broker has everything.
+
+        `written_ms` is the time that the rows are stamped with. They are in the store only then,
+        so that it never holds what the changelog does not.
+        """
+        async with self._writing:
+            rows: dict[int, dict[bytes, bytes | None]] = defaultdict(dict)
+            for partition, user, state in changes:
+                stamp = Stamp(self._owned[partition].epoch, written_ms)
+                rows[partition][user] = None if state is None else seal(state, stamp)
+            await self._publish(rows, also)
+
+    async def expire(self, partition: int, users: Collection[bytes], before_ms: int) -> int:
+        """Remove those of the users whose row was written before a time; returns how many."""
+        async with self._writing:
+            if partition not in self._owned:
+                return 0
+            rows = zip(users, self._store.get(partition, users), strict=True)
+            silent = {user: None for user, row in rows if row and is_silent(row, before_ms)}
+            if silent:
+                await self._publish({partition: dict(silent)})
+            return len(silent)
+
+    def scan(self, partition: int, size: int) -> Iterator[list[tuple[bytes, bytes]]]:
+        """Sealed rows of an owned partition in slices; they may change between slices."""
+        return self._store.scan(partition, size)
+
+    async def _publish(
+        self, rows: Mapping[int, dict[bytes, bytes | None]], also: Iterable[Record] = ()
+    ) -> None:
+        outbox = self._publisher.outbox()
+        for partition, changed in rows.items():
+            removed = [(EPOCH_HEADER, str(self._owned[partition].epoch).encode())]
+            for user, row in changed.items():
+                headers = removed if row is None else ()
+                outbox.add(self._topic, partition, user, row, headers)
+        for record in also:
+            outbox.add(*record)
+        intruded = self._keep(rows, await outbox.deliver())
+        if intruded:
+            await self._repair(intruded)
+
+    def _keep(
+        self, rows: Mapping[int, dict[bytes, bytes | None]], delivered: Iterable[Delivered]
+    ) -> set[int]:
+        """Put acknowledged rows into the store; returns the partitions that others wrote to."""
+        intruded = set()
+        for batch in sorted(delivered, key=lambda batch: batch.offset):
+            if batch.topic != self._topic:
+                continue
+            owned = self._owned[batch.partition]
+            expected = owned.position.next_offset
+            if batch.offset == expected and batch.partition not in intruded:
+                owned.position = Position(expected + batch.records, owned.epoch)
+            else:
+                intruded.add(batch.partition)
+        for partition, changed in rows.items():
+            self._store.write(partition, changed, self._owned[partition].position)
+        return intruded
+
+    async def _repair(self, partitions: Collection[int]) -> None:
+        """Read what others wrote, and write again the rows that it hides."""
+        merges = {
+            partition: Merge(
+                partial(self._store.get, partition),
+                floor=self._owned[partition].epoch,
+                newest_epoch=self._owned[partition].position.newest_epoch,
+            )
+            for partition in partitions
+        }
+        since = {part: self._owned[part].position.next_offset for part in partitions}
+        for partition, position in (await self._fold(since, merges)).items():
+            owned = self._owned[partition]
+            owned.position = position
+            if position.newest_epoch > owned.epoch:
+                log.warning("partition %d has a newer owner: the session has ended", partition)
+                del merges[partition]
+        await self._write_again(merges)
+
+    async def _fold(
+        self, since: Mapping[int, int], merges: Mapping[int, Merge]
+    ) -> dict[int, Position]:
+        """Bring the store from the offsets in `since` to the present ends."""
+        reached: dict[int, Position] = {}
+        shorter = []
+        async for partition, records, next_offset in self._reader.read(since):
+            if next_offset < since[partition]:
+                shorter.append(partition)
+                continue
+            merge = merges[partition]
+            changed = merge.fold(records)
+            reached[partition] = Position(next_offset, merge.newest_epoch)
+            self._store.write(partition, changed, reached[partition])
+        for partition in shorter:
+            log.error(
+                "%s/%d is shorter than it was: reading all of it again", self._topic, partition
+            )
+            self._store.clear(partition)
+        if shorter:
+            reached |= await self._fold(dict.fromkeys(shorter, 0), merges)
+        return reached
+
+    async def _write_again(self, merges: Mapping[int, Merge]) -> None:
+        """Put the valid rows behind the late or damaged ones that stand last on the topic."""
+        for partition, merge in merges.items():
+            self.late += merge.late
+            users = list(merge.stale)
+            if users:
+                log.warning("partition %d: %d rows stood before late ones", partition, len(users))
+            for start in range(0, len(users), REWRITE_ROWS):
+                part = users[start : start + REWRITE_ROWS]
+                rows = self._store.get(partition, part)
+                await self._publish({partition: dict(zip(part, rows, strict=True))})
+
+
+def is_silent(row: bytes, before_ms: int) -> bool:
+    """Whether a row was written before a time; a damaged one stays, somebody has to look at it."""
+    try:
+        return stamp_of(row).written_ms < before_ms
+    except ValueError:
+        return False
+
+
+def _state(row: bytes) -> bytes:
+    try:
+        return unseal(row)
+    except ValueError:
+        return row

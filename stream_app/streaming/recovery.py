@@ -1,0 +1,140 @@
+"""Recovery of user rows, in the place of Faust's tables and their recovery.
+
+Faust drives it through the interface of its table manager. At every assignment the rows are read
+first; then, and in this order, the source partitions are put to their committed offsets, the stream
+queues are opened, and fetching begins. Stock recovery fetches before it clears the queues, which
+loses events (docs/delivery.md, "What stock Faust does").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+import faust
+from aiokafka.errors import IllegalStateError, KafkaError
+from faust.tables.manager import TableManager
+from faust.types import TP
+
+from stream_app.streaming.exits import ExitCode, die
+from stream_app.streaming.ownership import UserRows
+from stream_app.streaming.publisher import Publisher
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 0.2
+
+
+class RowsManager(TableManager):
+    """What Faust calls at a rebalance; create the app with it, then `attach` the rows."""
+
+    def __init__(self, app: faust.App, **kwargs: Any) -> None:
+        super().__init__(app, **kwargs)
+        self._topic = ""
+        self._rows: UserRows | None = None
+        self._publisher: Publisher | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._completed = asyncio.Event()
+
+    def attach(self, rows: UserRows, publisher: Publisher, topic: str) -> None:
+        """The rows to recover, what publishes them, and their changelog topic."""
+        self._rows, self._publisher, self._topic = rows, publisher, topic
+
+    @property
+    def changelog_topics(self) -> set[str]:
+        """Faust assigns the topics of a user together only if there is state."""
+        return {self._topic}
+
+    @property
+    def remaining(self) -> int:
+        """Changelog records still to read."""
+        return self._rows.remaining if self._rows is not None else 0
+
+    async def on_start(self) -> None:
+        """Nothing has to be registered, so the group can be joined at once."""
+        self._tables_finalized.set()
+        self._tables_registered.set()
+
+    async def on_stop(self) -> None:
+        """Give up a recovery that is under way."""
+        self._cancel()
+        await self.app._fetcher.stop()
+
+    def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """A rebalance begins: what is being recovered may belong to another worker soon."""
+        self._cancel()
+
+    async def on_rebalance(
+        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        """Recover in the background: the group must not wait for it."""
+        self._recovery_started.set()
+        self._cancel()
+        self.app.in_recovery = True
+        self._running = asyncio.ensure_future(self._recover(set(assigned), generation_id))
+
+    async def wait_until_recovery_completed(self) -> bool:
+        """Whether the service was stopped before the first recovery was over."""
+        return bool(await self.wait_for_stopped(self._completed))
+
+    def _cancel(self) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            running.cancel()
+
+    async def _recover(self, assigned: set[TP], generation: int) -> None:
+        try:
+            began = time.monotonic()
+            rows = await self._take({tp.partition for tp in assigned}, generation)
+            if await self._resume(assigned, generation):
+                seconds = time.monotonic() - began
+                log.info("serving %d partitions, %d users; recovered in %.2f s",
+                         len(assigned), rows, seconds)  # fmt: skip
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            die(ExitCode.PROCESSING, f"recovery failed: {error!r}", error)
+
+    async def _take(self, partitions: set[int], generation: int) -> int:
+        assert self._rows is not None
+        assert self._publisher is not None
+        while True:
+            try:
+                await self._publisher.start()
+                await self._rows.take(partitions, generation)
+            except KafkaError as error:
+                log.warning("recovery: %r; trying again", error)
+                await asyncio.sleep(RETRY_S)
+            else:
+                return self._rows.count()
+
+    async def _resume(self, assigned: set[TP], generation: int) -> bool:
+        """Let events flow; False when another rebalance has begun."""
+        app, consumer = self.app, self.app.consumer
+        await app.on_rebalance_complete.send()
+        if assigned and not await self._seek(generation):
+            return False
+        app.flow_control.resume()
+        consumer.resume_partitions(assigned)
+        consumer.resume_flow()
+        await app._fetcher.maybe_start()
+        app.in_recovery = False
+        self.on_actives_ready()
+        self.on_standbys_ready()
+        app.on_rebalance_end()
+        self._completed.set()
+        return True
+
+    async def _seek(self, generation: int) -> bool:
+        """Put the source partitions to their committed offsets."""
+        while self.app.consumer_generation_id == generation and not self.should_stop:
+            try:
+                await self.app.consumer.perform_seek()
+            except (KafkaError, IllegalStateError) as error:
+                log.warning("seeking to the committed offsets: %r; trying again", error)
+                await asyncio.sleep(RETRY_S)
+            else:
+                return bool(self.app.consumer_generation_id == generation)
+        return False

@@ -1,0 +1,127 @@
+"""Rows on disk in RocksDB, for more users than fit into memory (extra `rocksdb`).
+
+One database per partition. What a restart finds there spares reading the whole changelog: only what
+was written since is read. See `stores` for why it can only be behind.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from struct import Struct
+from typing import Any
+
+from stream_app.errors import UserError
+from stream_app.streaming.stores import Position, Rows
+
+MAX_AGE_MS = 12 * 60 * 60 * 1000
+"""Half of the time for which the changelog keeps tombstones (`topics.TOMBSTONES_MS`). A copy that
+is older may hold users whose removal is no longer on the topic, so it is thrown away."""
+
+_META = b"m"
+_USER = b"u"
+_AFTER_USERS = b"v"
+_POSITION = Struct(">QQQ")  # next offset, newest epoch, when (Unix ms)
+
+
+class RocksRows:
+    """Sealed rows in one RocksDB per partition below a directory of this worker alone."""
+
+    def __init__(
+        self,
+        directory: Path,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        """Raises `UserError` when the package is not installed."""
+        try:
+            import rocksdict
+        except ModuleNotFoundError:
+            raise UserError(
+                "state_store is rocksdb, but the package rocksdict is not installed: "
+                "pip install 'stream-app[rocksdb]'"
+            ) from None
+        self._rocksdict: Any = rocksdict
+        self._directory = directory
+        self._clock_ms = clock_ms
+        self._open: dict[int, Any] = {}
+
+    def open(self, partition: int) -> Position:
+        """Open or create the database. Raises `UserError` when another process has it open."""
+        if partition not in self._open:
+            self._open[partition] = self._database(partition)
+        position = self._saved(partition)
+        if position is None:  # nothing in it, or too old to be trusted
+            self.clear(partition)
+        return position or Position()
+
+    def close(self, partition: int) -> None:
+        """Close the database; its files stay for a later assignment."""
+        database = self._open.pop(partition, None)
+        if database is not None:
+            database.close()
+
+    def clear(self, partition: int) -> None:
+        """Replace the database by an empty one."""
+        self._open.pop(partition).close()
+        shutil.rmtree(self._path(partition), ignore_errors=True)
+        self._open[partition] = self._database(partition)
+
+    def get(self, partition: int, users: Collection[bytes]) -> list[bytes | None]:
+        """The rows of users of an open partition, in their order."""
+        rows: list[bytes | None] = self._open[partition].get([_USER + user for user in users])
+        return rows
+
+    def write(self, partition: int, rows: Rows, position: Position) -> None:
+        """Keep or remove rows and remember the position in one atomic write."""
+        batch = self._rocksdict.WriteBatch(raw_mode=True)
+        for user, row in rows.items():
+            if row is None:
+                batch.delete(_USER + user)
+            else:
+                batch.put(_USER + user, row)
+        batch.put(_META, _POSITION.pack(*position, self._clock_ms()))
+        self._open[partition].write(batch)
+
+    def count(self, partition: int) -> int:
+        """RocksDB's own estimate of the number of rows."""
+        value = self._open[partition].property_int_value("rocksdb.estimate-num-keys")
+        return max(0, (value or 0) - 1)
+
+    def scan(self, partition: int, size: int) -> Iterator[list[tuple[bytes, bytes]]]:
+        """All rows in slices, as of the start."""
+        slice_: list[tuple[bytes, bytes]] = []
+        for key, row in self._open[partition].items(from_key=_USER):
+            if key >= _AFTER_USERS:
+                break
+            slice_.append((key[len(_USER) :], row))
+            if len(slice_) == size:
+                yield slice_
+                slice_ = []
+        if slice_:
+            yield slice_
+
+    def _saved(self, partition: int) -> Position | None:
+        saved = self._open[partition].get(_META)
+        if saved is None:
+            return None
+        next_offset, newest_epoch, at_ms = _POSITION.unpack(saved)
+        age_ms = self._clock_ms() - at_ms
+        return Position(next_offset, newest_epoch) if 0 <= age_ms < MAX_AGE_MS else None
+
+    def _path(self, partition: int) -> Path:
+        return self._directory / str(partition)
+
+    def _database(self, partition: int) -> Any:
+        path = self._path(partition)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        options = self._rocksdict.Options(raw_mode=True)
+        options.create_if_missing(True)
+        try:
+            return self._rocksdict.Rdict(str(path), options)
+        except Exception as error:  # the package raises plain exceptions
+            raise UserError(
+                f"cannot open the user rows in {path}: {error}; give every worker of this machine "
+                "a state_dir of its own"
+            ) from None

@@ -1,0 +1,273 @@
+"""Rows on a real changelog: taken over, overwritten by a former owner, repaired, expired."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+
+from stream_app.settings import Settings
+from stream_app.streaming.changelog import ChangelogReader
+from stream_app.streaming.expiry import Expiry, StreamClock
+from stream_app.streaming.ownership import UserRows
+from stream_app.streaming.publisher import Publisher
+from stream_app.streaming.rocksdb import RocksRows
+from stream_app.streaming.rows import stamp_of, unseal
+from stream_app.streaming.stores import MemoryRows, RowStore
+from stream_app.streaming.topics import changelog_topic
+from tests.integration.topics import read_full, wait_for
+
+NOW = 1_700_000_000_000
+DAY_MS = 86_400_000
+
+
+@asynccontextmanager
+async def owner(settings: Settings, store: RowStore | None = None) -> AsyncIterator[UserRows]:
+    """Rows of one worker."""
+    options = {"bootstrap_servers": settings.bootstrap_servers}
+    topic = changelog_topic(settings.app_id)
+    publisher = Publisher(options, "test")
+    await publisher.start()
+    try:
+        yield UserRows(store or MemoryRows(), topic, ChangelogReader(options, topic), publisher)
+    finally:
+        await publisher.stop()
+
+
+@pytest.fixture(params=["memory", "rocksdb"])
+def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], RowStore]:
+    """A store for a worker's name."""
+    if request.param == "memory":
+        return lambda name: MemoryRows()
+    return lambda name: RocksRows(tmp_path / name)
+
+
+def last_records(settings: Settings) -> dict[bytes, Any]:
+    """What compaction would leave."""
+    return {record.key: record for record in read_full(settings, changelog_topic(settings.app_id))}
+
+
+def found(rows: UserRows, *users: bytes, partition: int = 0) -> list[bytes | None]:
+    states = rows.read((partition, user) for user in users)
+    return [states[user] for user in users]
+
+
+def test_what_one_wrote_the_next_one_reads(settings, make_store) -> None:
+    async def run() -> None:
+        async with owner(settings, make_store("a")) as first, owner(settings) as second:
+            await first.take([0, 1], generation=1)
+            await first.write([(0, b"ann", b"1"), (1, b"bob", b"2")], NOW)
+            await first.write([(0, b"ann", b"3"), (1, b"cid", b"4"), (1, b"cid", None)], NOW)
+            assert found(first, b"ann", b"nobody") == [b"3", None]
+            await second.take([0, 1], generation=2)
+            assert found(second, b"ann") == [b"3"]
+            assert found(second, b"bob", b"cid", partition=1) == [b"2", None]
+            assert second.count() == 2
+            assert second.late == 0
+
+    asyncio.run(run())
+
+
+def test_an_owner_that_stays_reads_only_what_is_new(settings, make_store) -> None:
+    async def run() -> None:
+        async with owner(settings, make_store("a")) as first, owner(settings) as second:
+            await first.take([0, 1], generation=1)
+            await first.write([(0, b"ann", b"1"), (1, b"bob", b"1")], NOW)
+            await second.take([1], generation=2)
+            await second.write([(1, b"bob", b"2"), (1, b"cid", b"2")], NOW)
+            await first.take([0, 1], generation=3)
+            assert found(first, b"ann") == [b"1"]
+            assert found(first, b"bob", b"cid", partition=1) == [b"2", b"2"]
+            await first.take([0], generation=4)
+            assert list(first.partitions) == [0]
+
+    asyncio.run(run())
+
+
+def test_a_former_owner_that_writes_late_is_overwritten_at_the_next_write(settings) -> None:
+    async def run() -> None:
+        async with owner(settings) as zombie, owner(settings) as present:
+            await zombie.take([0], generation=1)
+            await zombie.write([(0, b"ann", b"old"), (0, b"gone", b"old")], NOW)
+            await present.take([0], generation=2)
+            await present.write([(0, b"ann", b"new"), (0, b"gone", None)], NOW)
+            late = [(0, b"ann", b"late"), (0, b"gone", b"late"), (0, b"unknown", b"late")]
+            await zombie.write(late, NOW)
+            await present.write([(0, b"bob", b"new")], NOW)
+            assert present.late == 3
+            assert found(present, b"ann", b"gone", b"unknown") == [b"new", None, None]
+            # The former owner has noticed, too, and knows what is valid.
+            assert found(zombie, b"ann", b"gone") == [b"new", None]
+
+    asyncio.run(run())
+    last = last_records(settings)
+    assert unseal(last[b"ann"].value) == b"new"
+    assert last[b"gone"].value is None
+    assert last[b"unknown"].value is None
+
+
+def test_late_rows_found_at_recovery_are_overwritten(settings, make_store) -> None:
+    async def run() -> None:
+        async with owner(settings) as zombie, owner(settings) as present:
+            await zombie.take([0], generation=1)
+            await present.take([0], generation=2)
+            await present.write([(0, b"ann", b"new"), (0, b"gone", None)], NOW)
+            await zombie.write([(0, b"ann", b"late"), (0, b"gone", b"late")], NOW)
+        async with owner(settings, make_store("next")) as successor:
+            await successor.take([0], generation=3)
+            assert found(successor, b"ann", b"gone") == [b"new", None]
+            assert successor.late == 2
+
+    asyncio.run(run())
+    last = last_records(settings)
+    assert unseal(last[b"ann"].value) == b"new"
+    assert last[b"gone"].value is None
+
+
+def test_a_group_that_counts_anew_does_not_go_back(settings) -> None:
+    """Kafka forgets a group that was away for a week, and its generations begin at 1 again."""
+
+    async def run() -> None:
+        async with owner(settings) as first, owner(settings) as second, owner(settings) as third:
+            await first.take([0], generation=70)
+            await first.write([(0, b"ann", b"1")], NOW)
+            await second.take([0], generation=1)
+            await second.write([(0, b"ann", b"2")], NOW)
+            await third.take([0], generation=2)
+            assert found(third, b"ann") == [b"2"]
+
+    asyncio.run(run())
+    epochs = [
+        stamp_of(r.value).epoch for r in read_full(settings, changelog_topic(settings.app_id))
+    ]
+    assert epochs == [70, 71]
+
+
+def test_silent_users_are_removed_and_come_back_new(settings, make_store) -> None:
+    async def run() -> None:
+        async with owner(settings, make_store("a")) as rows, owner(settings) as successor:
+            await rows.take([0, 1], generation=1)
+            clock = StreamClock()
+            expiry = Expiry(rows, clock, retention_ms=30 * DAY_MS)
+            await rows.write([(0, b"silent", b"1"), (1, b"active", b"1")], clock.observe(NOW))
+            assert await expiry.sweep() == 0
+            later = clock.observe(NOW + 31 * DAY_MS)
+            await rows.write([(1, b"active", b"2")], later)
+            assert await expiry.sweep() == 1
+            assert found(rows, b"silent") == [None]
+            assert found(rows, b"active", partition=1) == [b"2"]
+            await successor.take([0, 1], generation=2)
+            assert successor.count() == 1
+            await successor.write([(0, b"silent", b"again")], later)
+            assert found(successor, b"silent") == [b"again"]
+
+    asyncio.run(run())
+    assert unseal(last_records(settings)[b"silent"].value) == b"again"
+
+
+def test_an_event_during_the_sweep_keeps_its_user(settings) -> None:
+    async def run() -> None:
+        async with owner(settings) as rows:
+            await rows.take([0], generation=1)
+            await rows.write([(0, b"ann", b"1")], NOW)
+            await rows.write([(0, b"ann", b"2")], NOW + DAY_MS)
+            assert await rows.expire(0, [b"ann"], before_ms=NOW + DAY_MS) == 0
+            assert await rows.expire(3, [b"ann"], before_ms=NOW + 2 * DAY_MS) == 0
+            assert found(rows, b"ann") == [b"2"]
+
+    asyncio.run(run())
+
+
+def test_a_changelog_that_was_made_anew_replaces_what_was_kept(settings, tmp_path) -> None:
+    async def write(rows: UserRows) -> None:
+        await rows.take([0], generation=1)
+        for number in range(5):
+            await rows.write([(0, b"ann", b"%d" % number)], NOW)
+
+    async def first() -> None:
+        store = RocksRows(tmp_path)
+        async with owner(settings, store) as rows:
+            await write(rows)
+        store.close(0)
+
+    asyncio.run(first())
+    make_anew(settings)
+
+    async def second() -> None:
+        async with owner(settings, RocksRows(tmp_path)) as rows:
+            await rows.take([0], generation=1)
+            assert rows.count() == 0
+            await rows.write([(0, b"bob", b"1")], NOW)
+            assert found(rows, b"ann", b"bob") == [None, b"1"]
+
+    asyncio.run(second())
+
+
+def test_recovery_after_compaction(settings, make_store) -> None:
+    """Compaction leaves the last record of every user; with holes, also at the end."""
+    compact_at_once(settings)
+
+    async def run() -> None:
+        async with owner(settings) as first:
+            await first.take([0], generation=1)
+            await first.write([(0, b"kept", b"kept"), (0, b"removed", b"x")], NOW)
+            await first.write([(0, b"removed", None)], NOW)
+            for number in range(40):
+                await first.write([(0, b"user-%d" % (number % 4), b"%d" % number * 500)], NOW)
+                if number % 10 == 9:
+                    await asyncio.sleep(0.3)  # segments are rolled by time
+            written = 43
+            deadline = asyncio.get_running_loop().time() + 60
+            while len(await records(settings)) > written // 2:
+                assert asyncio.get_running_loop().time() < deadline, "not compacted in 60 s"
+                await first.write([(0, b"roll", b"")], NOW)
+                written += 1
+                await asyncio.sleep(0.3)
+        async with owner(settings, make_store("next")) as successor:
+            await successor.take([0], generation=2)
+            users = [b"kept", b"removed", *(b"user-%d" % number for number in range(4))]
+            last = [b"%d" % number * 500 for number in range(36, 40)]
+            assert found(successor, *users) == [b"kept", None, *last]
+            assert successor.late == 0
+
+    asyncio.run(run())
+
+
+async def records(settings: Settings) -> list[Any]:
+    return await asyncio.to_thread(read_full, settings, changelog_topic(settings.app_id))
+
+
+def compact_at_once(settings: Settings) -> None:
+    admin = AdminClient({"bootstrap.servers": settings.bootstrap_servers})
+    small = {
+        "cleanup.policy": "compact",
+        "segment.ms": "200",
+        "min.compaction.lag.ms": "0",
+        "max.compaction.lag.ms": "500",
+        "min.cleanable.dirty.ratio": "0.01",
+    }
+    topic = ConfigResource(
+        ConfigResource.Type.TOPIC, changelog_topic(settings.app_id), set_config=small
+    )
+    for future in admin.incremental_alter_configs([topic]).values():
+        future.result(30)
+
+
+def make_anew(settings: Settings) -> None:
+    topic = changelog_topic(settings.app_id)
+    admin = AdminClient({"bootstrap.servers": settings.bootstrap_servers})
+    for future in admin.delete_topics([topic]).values():
+        future.result(30)
+    wait_for(lambda: topic not in admin.list_topics(timeout=10).topics, "the topic is gone")
+
+    def created() -> bool:
+        for future in admin.create_topics([NewTopic(topic, 4, 1)]).values():
+            return future.exception(30) is None
+        return False
+
+    wait_for(created, "the topic is there again")

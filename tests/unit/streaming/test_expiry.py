@@ -1,0 +1,22 @@
+"""The clock of the stream never runs ahead of the events nor of this machine."""
+
+from stream_app.streaming.expiry import StreamClock
+
+
+def test_time_stands_still_without_events() -> None:
+    assert StreamClock(lambda: 1000).now_ms == 0
+
+
+def test_time_is_the_newest_append() -> None:
+    clock = StreamClock(lambda: 1000)
+    assert [clock.observe(at) for at in (500, 700, 600)] == [500, 700, 700]
+
+
+def test_an_append_time_from_the_future_does_not_move_it_past_this_machine() -> None:
+    assert StreamClock(lambda: 1000).observe(10**15) == 1000
+
+
+def test_a_clock_of_this_machine_that_jumps_ahead_changes_nothing() -> None:
+    times = iter([1000, 10**15, 1001])
+    clock = StreamClock(lambda: next(times))
+    assert [clock.observe(at) for at in (900, 950, 960)] == [900, 950, 960]
