@@ -101,16 +101,22 @@ def sending(settings: Settings, made: list[Click | Purchase]) -> threading.Threa
     return thread
 
 
-def test_killed_in_the_middle_and_restarted(settings, start_worker) -> None:
+@pytest.fixture(params=["memory", "rocksdb"])
+def store(request, tmp_path) -> dict[str, str]:
+    """Environment of a worker that keeps its rows there."""
+    return {"STREAM_APP_STATE_STORE": request.param, "STREAM_APP_STATE_DIR": str(tmp_path / "one")}
+
+
+def test_killed_in_the_middle_and_restarted(settings, start_worker, store) -> None:
     made = events(3000, seed=1)
     thread = sending(settings, made)
     for part in (1, 2, 3):
-        worker = start_worker(settings).wait_until_ready()
+        worker = start_worker(settings, **store).wait_until_ready()
         wait_for(lambda part=part: applied_events(settings) >= 600 * part, "some events applied")
         worker.process.send_signal(signal.SIGKILL)
         worker.process.wait()
     thread.join()
-    start_worker(settings).wait_until_ready()
+    start_worker(settings, **store).wait_until_ready()
     wait_for(lambda: applied_events(settings) >= len(made), "all events applied")
     wait_until_covered(settings)
     assert_exact(settings, len(made))
@@ -134,13 +140,16 @@ def test_sigterm_drains_and_commits(settings, start_worker) -> None:
     assert 'outcome="replayed"' not in second.get("/metrics")[1], "committed less than was done"
 
 
-def test_a_second_worker_joins_and_the_first_leaves(settings, start_worker) -> None:
+def test_a_second_worker_joins_and_the_first_leaves(
+    settings, start_worker, store, tmp_path
+) -> None:
     made = events(3000, seed=3)
     thread = sending(settings, made)
-    first = start_worker(settings).wait_until_ready()
+    first = start_worker(settings, **store).wait_until_ready()
     wait_for(lambda: applied_events(settings) >= 500, "some events applied")
     second = settings_of_another(settings)
-    start_worker(second).wait_until_ready()
+    other = {**store, "STREAM_APP_STATE_DIR": str(tmp_path / "two")}
+    start_worker(second, **other).wait_until_ready()
     wait_for(lambda: applied_events(settings) >= 1500, "more events applied")
     assert first.terminate() == 0, first.output
     thread.join()

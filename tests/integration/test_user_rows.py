@@ -170,6 +170,28 @@ def test_silent_users_are_removed_and_come_back_new(settings, make_store) -> Non
     assert unseal(last_records(settings)[b"silent"].value) == b"again"
 
 
+def test_state_stays_bounded_while_new_users_keep_coming(settings, make_store) -> None:
+    """A simulated day: every hour a thousand users who never come back, and one who does."""
+    hour_ms, per_hour = 3_600_000, 1000
+
+    async def run() -> None:
+        async with owner(settings, make_store("a")) as rows:
+            await rows.take([0], generation=1)
+            clock = StreamClock()
+            expiry = Expiry(rows, clock, retention_ms=2 * hour_ms)
+            most = 0
+            for hour in range(24):
+                users = [b"user-%d-%d" % (hour, number) for number in range(per_hour)]
+                changes = [(0, user, b"state") for user in (*users, b"regular")]
+                await rows.write(changes, clock.observe(NOW + hour * hour_ms))
+                await expiry.sweep()
+                most = max(most, sum(map(len, rows.scan(0, 500))))
+            assert most <= 3 * per_hour + 1
+            assert found(rows, b"regular", users[0], b"user-0-0") == [b"state", b"state", None]
+
+    asyncio.run(run())
+
+
 def test_an_event_during_the_sweep_keeps_its_user(settings) -> None:
     async def run() -> None:
         async with owner(settings) as rows:
