@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import faust
+from aiokafka.errors import ProducerClosed
 
 from agents.engine import Engine
 from agents.recommend import RecommendAgent
@@ -25,7 +26,7 @@ from stream_app.streaming.changelog import ChangelogReader
 from stream_app.streaming.expiry import Expiry, StreamClock
 from stream_app.streaming.ownership import UserRows
 from stream_app.streaming.probe import Snapshot, snapshot
-from stream_app.streaming.publisher import Publisher
+from stream_app.streaming.publisher import Publisher, PublisherStopped
 from stream_app.streaming.rocksdb import RocksRows
 from stream_app.streaming.stores import MemoryRows, RowStore
 from stream_app.streaming.watchdog import Heartbeat, StuckRules, Watchdog
@@ -102,7 +103,11 @@ def _expire(app: faust.App, expiry: Expiry, metrics: Metrics) -> None:
         with suppress(asyncio.CancelledError):
             while not app.should_stop:
                 await asyncio.sleep(expiry.interval_s)
-                metrics.expired(await expiry.sweep())
+                try:
+                    metrics.expired(await expiry.sweep())
+                except (ProducerClosed, PublisherStopped):
+                    if not app.should_stop:
+                        raise
 
     app.task(sweep)
 

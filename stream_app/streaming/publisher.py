@@ -30,6 +30,10 @@ class Delivered(NamedTuple):
     records: int
 
 
+class PublisherStopped(RuntimeError):  # noqa: N818 - it names a state
+    """Nothing can be published: not started yet, or stopped."""
+
+
 class Publisher:
     """Create it, `start` it on the worker's loop, and share it between agents."""
 
@@ -67,7 +71,7 @@ class Publisher:
     def outbox(self) -> Outbox:
         """An empty outbox for one batch of events."""
         if self._producer is None:
-            raise RuntimeError("the publisher is not started")
+            raise PublisherStopped("the publisher is not connected")
         return Outbox(self._producer)
 
 

@@ -24,7 +24,7 @@ from stream_app.streaming.publisher import Publisher
 
 log = logging.getLogger(__name__)
 
-RETRY_S = 0.2
+RETRY_S = 0.5
 
 
 class RowsManager(TableManager):

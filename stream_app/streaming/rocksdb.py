@@ -6,12 +6,13 @@ was written since is read. See `stores` for why it can only be behind.
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from struct import Struct
-from typing import Any
+from typing import IO, Any
 
 from stream_app.errors import UserError
 from stream_app.streaming.stores import Position, Rows
@@ -34,7 +35,7 @@ class RocksRows:
         directory: Path,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        """Raises `UserError` when the package is not installed."""
+        """Raises `UserError` when the package is missing or another worker uses the directory."""
         try:
             import rocksdict
         except ModuleNotFoundError:
@@ -44,11 +45,12 @@ class RocksRows:
             ) from None
         self._rocksdict: Any = rocksdict
         self._directory = directory
+        self._lock = _lock(directory)
         self._clock_ms = clock_ms
         self._open: dict[int, Any] = {}
 
     def open(self, partition: int) -> Position:
-        """Open or create the database. Raises `UserError` when another process has it open."""
+        """Open or create the database."""
         if partition not in self._open:
             self._open[partition] = self._database(partition)
         position = self._saved(partition)
@@ -61,6 +63,12 @@ class RocksRows:
         database = self._open.pop(partition, None)
         if database is not None:
             database.close()
+
+    def release(self) -> None:
+        """Close everything; another process may use the directory now."""
+        for partition in list(self._open):
+            self.close(partition)
+        self._lock.close()
 
     def clear(self, partition: int) -> None:
         """Replace the database by an empty one."""
@@ -118,10 +126,19 @@ class RocksRows:
         path.parent.mkdir(parents=True, exist_ok=True)
         options = self._rocksdict.Options(raw_mode=True)
         options.create_if_missing(True)
-        try:
-            return self._rocksdict.Rdict(str(path), options)
-        except Exception as error:  # the package raises plain exceptions
-            raise UserError(
-                f"cannot open the user rows in {path}: {error}; give every worker of this machine "
-                "a state_dir of its own"
-            ) from None
+        return self._rocksdict.Rdict(str(path), options)
+
+
+def _lock(directory: Path) -> IO[bytes]:
+    """Hold the directory until the file is closed, at the latest with the process."""
+    directory.mkdir(parents=True, exist_ok=True)
+    file = (directory / "lock").open("wb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise UserError(
+            f"another worker keeps its rows in {directory}: give every worker of this machine a "
+            "state_dir of its own"
+        ) from None
+    return file

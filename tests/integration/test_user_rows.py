@@ -215,7 +215,7 @@ def test_a_changelog_that_was_made_anew_replaces_what_was_kept(settings, tmp_pat
         store = RocksRows(tmp_path)
         async with owner(settings, store) as rows:
             await write(rows)
-        store.close(0)
+        store.release()
 
     asyncio.run(first())
     make_anew(settings)

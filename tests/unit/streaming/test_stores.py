@@ -90,7 +90,7 @@ def test_rocksdb_keeps_a_partition_over_a_restart(tmp_path: Path) -> None:
     first = RocksRows(tmp_path)
     first.open(4)
     first.write(4, {b"a": b"1"}, Position(9, 3))
-    first.close(4)
+    first.release()
     second = RocksRows(tmp_path)
     assert second.open(4) == Position(9, 3)
     assert everything(second, 4) == {b"a": b"1"}
@@ -103,7 +103,7 @@ def test_rocksdb_does_not_trust_an_old_copy(tmp_path: Path, later_ms: int) -> No
     first = RocksRows(tmp_path, lambda: now)
     first.open(0)
     first.write(0, {b"erased": b"1"}, Position(9, 3))
-    first.close(0)
+    first.release()
     second = RocksRows(tmp_path, lambda: now + later_ms)
     assert second.open(0) == Position()
     assert everything(second, 0) == {}
@@ -111,6 +111,7 @@ def test_rocksdb_does_not_trust_an_old_copy(tmp_path: Path, later_ms: int) -> No
 
 def test_a_directory_in_use_is_refused_with_what_to_do(tmp_path: Path) -> None:
     first = RocksRows(tmp_path)
-    first.open(0)
     with pytest.raises(UserError, match="state_dir of its own"):
-        RocksRows(tmp_path).open(0)
+        RocksRows(tmp_path)
+    first.release()
+    RocksRows(tmp_path)
