@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+)
 
 from stream_app.settings import Settings
 from stream_app.streaming.changelog import ChangelogReader
@@ -274,7 +280,12 @@ def compact_at_once(settings: Settings) -> None:
         "min.cleanable.dirty.ratio": "0.01",
     }
     topic = ConfigResource(
-        ConfigResource.Type.TOPIC, changelog_topic(settings.app_id), set_config=small
+        ConfigResource.Type.TOPIC,
+        changelog_topic(settings.app_id),
+        incremental_configs=[
+            ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+            for name, value in small.items()
+        ],
     )
     for future in admin.incremental_alter_configs([topic]).values():
         future.result(30)
