@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import time
 from pathlib import Path
@@ -21,6 +22,9 @@ from stream_app.verify.table import as_text
 
 FOUND = 1
 """Exit code when something is not as promised."""
+_COLLECT_EVERY = 1_000_000
+"""New objects between two garbage collections. A check makes no cycles to speak of, and looking for
+them again and again in what it keeps takes a third of its time."""
 
 
 @click.command()
@@ -78,6 +82,7 @@ def command(
         examples=examples,
         show_users=show_users,
     )
+    gc.set_threshold(_COLLECT_EVERY)
     with kafka_errors("the check was broken off"), Meter(source_topics(settings)) as meter:
         report = asyncio.run(verify(settings, scope, meter.count))
     click.echo(msgspec.json.encode(report.as_dict()).decode() if as_json else as_text(report))

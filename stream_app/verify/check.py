@@ -8,7 +8,7 @@ from collections.abc import Callable
 from stream_app.settings import Settings
 from stream_app.streaming import topics
 from stream_app.streaming.topics import TopicsError, source_topics
-from stream_app.verify.gather import Gatherer
+from stream_app.verify.gather import Gatherer, topics_read
 from stream_app.verify.judge import Judge
 from stream_app.verify.reading import committed_offsets, topic_reader
 from stream_app.verify.report import Report
@@ -36,7 +36,8 @@ async def verify(
     numbers = scope.numbers(partitions)
     report = Report(scope.settled, scope.show_users, scope.examples)
     names = {f"{topic}/{number}" for topic in source_topics(settings) for number in numbers}
-    async with topic_reader(settings.bootstrap_servers) as reader:
+    places = [(topic, number) for topic in topics_read(settings) for number in numbers]
+    async with topic_reader(settings.bootstrap_servers, places) as reader:
         gatherer = Gatherer(settings, scope, reader, report, progress)
         for number in numbers:
             commits = await committed_offsets(settings.bootstrap_servers, settings.app_id)

@@ -105,6 +105,16 @@ class Gathered:
         return self.users.setdefault(user, len(self.users))
 
 
+def topics_read(settings: Settings) -> tuple[str, ...]:
+    """Names of the topics that a check reads."""
+    return (
+        *source_topics(settings),
+        changelog_topic(settings.app_id),
+        topic_name(settings.topic_prefix, RECOMMENDATIONS),
+        topic_name(settings.topic_prefix, DEAD_LETTERS),
+    )
+
+
 class Gatherer:
     """Reads partition numbers into memory, one at a time."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -26,13 +26,15 @@ class StalledError(UserError):
 
 
 @asynccontextmanager
-async def topic_reader(bootstrap_servers: str) -> AsyncIterator[TopicReader]:
-    """A connected reader. Raises `NoBrokerError`."""
+async def topic_reader(
+    bootstrap_servers: str, places: Collection[tuple[str, int]]
+) -> AsyncIterator[TopicReader]:
+    """A connected reader of partitions `(topic, number)`. Raises `NoBrokerError`."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap_servers,
         enable_auto_commit=False,
         auto_offset_reset="earliest",  # what retention deletes while we read is passed over
-        fetch_max_wait_ms=50,
+        fetch_max_wait_ms=10,  # all that is read is there already: waiting for more gains nothing
         max_partition_fetch_bytes=FETCH_BYTES,
     )
     try:
@@ -41,6 +43,10 @@ async def topic_reader(bootstrap_servers: str) -> AsyncIterator[TopicReader]:
         await consumer.stop()
         raise NoBrokerError(f"no Kafka broker answers at {bootstrap_servers}: {error}") from None
     try:
+        assigned = [TopicPartition(topic, number) for topic, number in places]
+        # Once for all: each new assignment would cost the client a fifth of a second.
+        consumer.assign(assigned)
+        consumer.pause(*assigned)
         yield TopicReader(consumer)
     finally:
         await consumer.stop()
@@ -75,8 +81,17 @@ class TopicReader:
         if start >= end:
             return
         place = TopicPartition(topic, partition)
-        self._consumer.assign([place])
         self._consumer.seek(place, start)
+        self._consumer.resume(place)
+        try:
+            async for records in self._until(place, start, end):
+                yield records
+        finally:
+            self._consumer.pause(place)
+
+    async def _until(
+        self, place: TopicPartition, start: int, end: int
+    ) -> AsyncIterator[Sequence[Any]]:
         loop = asyncio.get_running_loop()
         heard, position = loop.time(), start
         while position < end:
@@ -92,7 +107,7 @@ class TopicReader:
                 heard, position = loop.time(), moved
             elif loop.time() - heard > STALLED_S:
                 raise StalledError(
-                    f"{topic}/{partition}: nothing came from the broker for {STALLED_S} s "
+                    f"{place.topic}/{place.partition}: nothing came from the broker for {STALLED_S} s "
                     f"at offset {position} of {end}"
                 )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
@@ -89,9 +88,15 @@ class Installation:
             self.commit()
 
     def source_records(self, *, reverse: bool = False) -> list[Record]:
-        """Everything on the source topics, topic by topic within a partition."""
+        """Everything on the source topics, in about the order in which it was appended.
+
+        `reverse`: all purchases before all clicks, which no checker can know.
+        """
         found = read_full(self.settings, self.clicks, self.purchases)
-        found.sort(key=lambda r: (r.partition, (r.topic == self.clicks) == reverse, r.offset))
+        if reverse:
+            found.sort(key=lambda r: (r.topic == self.clicks, r.partition, r.offset))
+        else:
+            found.sort(key=lambda r: (r.timestamp, r.topic, r.partition, r.offset))
         return [
             Record(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers))
             for r in found
@@ -186,7 +191,3 @@ class Installation:
 
     def settled(self, **scope: object) -> Report:
         return self.verify(settled=True, **scope)
-
-
-def another(settings: Settings, **changes: object) -> Settings:
-    return replace(settings, **changes)  # type: ignore[arg-type]
