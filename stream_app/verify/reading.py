@@ -107,8 +107,8 @@ class TopicReader:
                 heard, position = loop.time(), moved
             elif loop.time() - heard > STALLED_S:
                 raise StalledError(
-                    f"{place.topic}/{place.partition}: nothing came from the broker for {STALLED_S} s "
-                    f"at offset {position} of {end}"
+                    f"{place.topic}/{place.partition}: nothing came from the broker for "
+                    f"{STALLED_S} s at offset {position} of {end}"
                 )
 
 
