@@ -22,8 +22,7 @@ from schemas import (
 )
 from schemas.codec import MAX_CLOCK_SKEW_MS
 from stream_app.settings import Settings
-from stream_app.streaming.table import changelog_topic
-from stream_app.streaming.topics import source_topics
+from stream_app.streaming.topics import changelog_topic, source_topics
 from stream_app.verify.events import DEAD, OPEN, EventLog
 from stream_app.verify.letters import Letters
 from stream_app.verify.lists import NOTHING, ListLog, decode_head

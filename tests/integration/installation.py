@@ -21,8 +21,7 @@ from stream_app.recommender import Recommender
 from stream_app.settings import Settings
 from stream_app.streaming.publisher import Publisher
 from stream_app.streaming.rows import Stamp, seal
-from stream_app.streaming.table import changelog_topic
-from stream_app.streaming.topics import source_topics
+from stream_app.streaming.topics import changelog_topic, source_topics
 from stream_app.users.codec import decode_state, encode_state
 from stream_app.users.state import UserState
 from stream_app.verify import Report, Scope, verify
@@ -139,7 +138,9 @@ class Installation:
 
     def publish(self, records: Sequence[Outgoing]) -> None:
         async def run() -> None:
-            publisher = Publisher(self.settings.bootstrap_servers, "installation")
+            publisher = Publisher(
+                {"bootstrap_servers": self.settings.bootstrap_servers}, "installation"
+            )
             await publisher.start()
             try:
                 outbox = publisher.outbox()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 
 import msgspec
@@ -18,10 +20,11 @@ from stream_app.demo.session import free_port
 from stream_app.recommender import Recommender
 from stream_app.settings import Settings
 from stream_app.users.state import EVENT_BYTES, SourceEvent, apply
-from stream_app.verify import Kind, Report
+from stream_app.verify import Kind, Report, Scope, verify
+from stream_app.verify.reading import committed_offsets
 from tests.integration.conftest import BUNDLE, PARTITIONS
 from tests.integration.installation import EPOCH, Installation
-from tests.integration.topics import send_raw
+from tests.integration.topics import applied_events, read, send, send_raw, wait_for
 
 NOW = 1_700_000_000_000
 USERS = 25
@@ -412,6 +415,29 @@ def test_a_range_in_time_and_in_number(installation: Installation) -> None:
     report = installation.settled(partitions=(1,))
     assert found(report) == {}
     assert all("/1" in place for place in report.range)
+
+
+def test_a_killed_worker_and_the_next_leave_nothing_to_find(settings, start_worker) -> None:
+    """Not our own writer this time: live while it runs, settled when it is done."""
+    made = events(1500, seed=7)
+    first = start_worker(settings).wait_until_ready()
+    send(settings, made[:750])
+    wait_for(lambda: applied_events(settings) >= 200, "some events applied")
+    first.kill()
+    second = start_worker(settings).wait_until_ready()
+    send(settings, made[750:])
+    wait_for(lambda: applied_events(settings) >= 900, "more events applied")
+    live = asyncio.run(verify(settings, Scope()))
+    assert found(live) == {}, live.as_dict()
+    ends = Counter(f"{r.topic}/{r.partition}" for r in read(settings, "clicks", "purchases"))
+    wait_for(
+        lambda: asyncio.run(committed_offsets(settings.bootstrap_servers, settings.app_id)) == ends,
+        "everything committed",
+    )
+    settled = asyncio.run(verify(settings, Scope(settled=True)))
+    assert found(settled) == {}, settled.as_dict()
+    assert settled.checked["events"] == len(made)
+    assert second.terminate() == 0
 
 
 def test_the_command_prints_one_json_object(installation: Installation) -> None:
