@@ -16,6 +16,11 @@ from stream_app.settings import Settings
 from stream_app.streaming import consumer, coordinator, internals
 from stream_app.streaming.recovery import RowsManager
 
+IDLE_FOR_EVER_S = 10 * 365 * 86_400.0
+"""aiokafka leaves the group when nothing was fetched for long, and does not come back while nothing
+is: a long recovery, or a worker that is spare, would be lost. To see a hang is the watchdog's part.
+"""
+
 
 def create_app(settings: Settings, partitions: int) -> faust.App:
     """Build the application; topics are made by `stream-app topics create`, never by Faust."""
@@ -39,7 +44,7 @@ def create_app(settings: Settings, partitions: int) -> faust.App:
         broker_heartbeat_interval=settings.session_timeout_s / 5,
         broker_rebalance_timeout=max(30.0, settings.session_timeout_s),
         broker_request_timeout=90.0,
-        broker_max_poll_interval=300.0,
+        broker_max_poll_interval=IDLE_FOR_EVER_S,
         consumer_auto_offset_reset="earliest",  # latest would skip events of a new partition
         producer_linger=0,
         web_enabled=False,
