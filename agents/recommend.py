@@ -13,6 +13,7 @@ from typing import Any
 
 from agents.engine import Engine, Record
 from stream_app.observability.metrics import Metrics
+from stream_app.streaming.activity import Activity, Stage
 from stream_app.streaming.batches import Batches
 from stream_app.streaming.exits import ExitCode, die
 from stream_app.streaming.expiry import StreamClock
@@ -38,6 +39,8 @@ class RecommendAgent:
         self._publisher = publisher
         self._metrics = metrics
         self._batch_max = batch_max
+        self.activity = Activity()
+        """For the watchdog."""
         # One thread: the encoder leaves the event loop free, and batches keep their order.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
 
@@ -45,24 +48,29 @@ class RecommendAgent:
         """Handle batches until the worker stops; anything unforeseen ends the process."""
         try:
             await self._publisher.start()
+            self.activity.enter(Stage.WAITING)
             batches = Batches(stream, self._batch_max)
             async for batch in batches:
                 await self._handle(batch)
                 await batches.acknowledge(batch)
+                self.activity.enter(Stage.WAITING)
         except asyncio.CancelledError:  # stopping: what is not acknowledged is read again
             raise
         except Exception as error:
             die(ExitCode.PROCESSING, f"a batch could not be handled: {error!r}", error)
         finally:
+            self.activity.enter(Stage.ENDED)
             await self._publisher.stop()
 
     async def _handle(self, batch: list[Any]) -> None:
         records = [_record(event.message) for event in batch]
         states = self._rows.read((record.partition, record.key) for record in records if record.key)
         loop = asyncio.get_running_loop()
+        self.activity.enter(Stage.ENGINE)
         work = await loop.run_in_executor(self._thread, self._engine.work, records, states)
         began = time.perf_counter()
         now_ms = self._clock.observe(max(record.timestamp_ms for record in records))
+        self.activity.enter(Stage.PUBLISH)
         changes = [(row.partition, row.key or b"", row.value) for row in work.rows]
         await self._rows.write(changes, now_ms, also=[*work.lists, *work.dead])
         work.stages["publish"] = time.perf_counter() - began

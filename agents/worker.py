@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import time
 from contextlib import suppress
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import faust
@@ -24,16 +25,17 @@ from stream_app.streaming import topics
 from stream_app.streaming.app import create_app, raw_topic
 from stream_app.streaming.changelog import ChangelogReader
 from stream_app.streaming.expiry import Expiry, StreamClock
+from stream_app.streaming.group_view import view_group
 from stream_app.streaming.ownership import UserRows
-from stream_app.streaming.probe import Snapshot, snapshot
+from stream_app.streaming.probe import Snapshot, loops, snapshot
 from stream_app.streaming.publisher import Publisher, PublisherStopped
 from stream_app.streaming.rocksdb import RocksRows
 from stream_app.streaming.stores import MemoryRows, RowStore
-from stream_app.streaming.watchdog import Heartbeat, StuckRules, Watchdog
+from stream_app.streaming.stuck import Limits, StuckRules
+from stream_app.streaming.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT_S = 0.2
 DAY_MS = 24 * 60 * 60 * 1000
 
 
@@ -88,7 +90,7 @@ def build(
     app.agent(raw_topic(app, *sources), name="recommend")(agent.__call__)
     if settings.user_retention_days:
         _expire(app, Expiry(rows, clock, round(settings.user_retention_days * DAY_MS)), metrics)
-    _watch(app, settings, frozenset(sources), metrics)
+    _watch(app, settings, partitions, agent, metrics)
     return app
 
 
@@ -112,31 +114,41 @@ def _expire(app: faust.App, expiry: Expiry, metrics: Metrics) -> None:
     app.task(sweep)
 
 
-def _watch(app: faust.App, settings: Settings, sources: frozenset[str], metrics: Metrics) -> None:
-    heartbeat = Heartbeat()
-
-    async def beat() -> None:
-        with suppress(asyncio.CancelledError):
-            while not app.should_stop:
-                heartbeat.beat()
-                await asyncio.sleep(HEARTBEAT_S)
-
-    app.task(beat)
+def _watch(
+    app: faust.App,
+    settings: Settings,
+    partitions: int,
+    agent: RecommendAgent,
+    metrics: Metrics,
+) -> None:
+    sources = frozenset(topics.source_topics(settings))
+    client_options = {"bootstrap_servers": settings.bootstrap_servers}
 
     def look() -> Snapshot:
-        return snapshot(app, sources)
+        return snapshot(app, sources, agent.activity.standing)
+
+    limits = Limits(
+        start_s=settings.start_timeout_s,
+        stuck_s=settings.stuck_timeout_s,
+        shutdown_s=settings.shutdown_timeout_s,
+        session_s=settings.session_timeout_s,
+        rebalance_s=app.conf.broker_rebalance_timeout,
+    )
+    watchdog = Watchdog(
+        look,
+        partial(loops, app),
+        StuckRules(limits, frozenset(product(sources, range(partitions)))),
+        partial(view_group, client_options, settings.app_id),
+        metrics.progress,
+    )
 
     def ready() -> tuple[bool, str]:
         seen = look()
-        return seen.ready and bool(seen.partitions), seen.state
+        if seen.ready and watchdog.spare:
+            return True, "spare: others have all source partitions"
+        return seen.ready and bool(seen.partitions) and not seen.missing, seen.state
 
-    rules = StuckRules(
-        start_timeout_s=settings.start_timeout_s,
-        stuck_timeout_s=settings.stuck_timeout_s,
-        began=time.monotonic(),
-    )
-    # Liveness is the watchdog's business: it ends the process, and a process that answers lives.
     start_metrics_server(
-        settings.metrics_port, settings.metrics_host, live=lambda: (True, look().state), ready=ready
+        settings.metrics_port, settings.metrics_host, live=watchdog.health, ready=ready
     )
-    Watchdog(look, heartbeat, rules, settings.bootstrap_servers, metrics.progress).start()
+    watchdog.start()

@@ -69,6 +69,9 @@ class Settings:
     stuck_timeout_s: float = _setting(
         30.0, "seconds without progress after which the watchdog ends the process"
     )
+    shutdown_timeout_s: float = _setting(
+        25.0, "seconds from SIGTERM until the watchdog ends the process; below an orchestrator's"
+    )
 
     def __post_init__(self) -> None:
         _choice(self, "output_encoding", ("msgpack", "json"))
@@ -88,6 +91,7 @@ class Settings:
             ("metrics_port", 0, 65_535),
             ("start_timeout_s", 5, 3600),
             ("stuck_timeout_s", 5, 3600),
+            ("shutdown_timeout_s", 5, 3600),
         ):
             value = getattr(self, name)
             if not low <= value <= high:

@@ -61,7 +61,8 @@ PRIVATE_USES = (
                "the same"),
     PrivateUse("aiokafka.consumer.group_coordinator:GroupCoordinator", "_send_req",
                "coordinator.py",
-               "the group-level error of an offset fetch is ignored: reads as nothing committed"),
+               "an offset fetch's group-level error reads as nothing committed; and which answers "
+               "confirm the membership is kept nowhere"),
     PrivateUse("faust.streams:Stream", "_on_message_in", "batches.py",
                "tells the sensors of a message in the stream, as the stream's own loop does"),
     PrivateUse("faust.app.base:App", "_fetcher", "recovery.py",
@@ -74,6 +75,17 @@ PRIVATE_USES = (
                "set at the first assignment, as stock recovery does"),
     PrivateUse("faust.app.base:App", "_consumer", "probe.py",
                "app.consumer creates a consumer on the wrong loop when another thread asks"),
+    PrivateUse("mode.services:ServiceBase", "_loop", "probe.py",
+               "app.loop creates a loop when a thread without one asks"),
+    PrivateUse("mode.threads:ServiceThread", "_thread", "probe.py",
+               "whether the consumer's thread lives"),
+    PrivateUse("faust.transport.drivers.aiokafka:AIOKafkaConsumerThread", "_consumer", "probe.py",
+               "where the group's coordinator is"),
+    PrivateUse("aiokafka.consumer.consumer:AIOKafkaConsumer", "_coordinator", "probe.py",
+               "the membership in the group, of which nothing public tells"),
+    PrivateUse("aiokafka.consumer.group_coordinator:GroupCoordinator", "_coordination_task",
+               "probe.py",
+               "an exception ends it, and the consumer goes on without a group"),
 )  # fmt: skip
 
 

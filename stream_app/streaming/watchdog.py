@@ -1,149 +1,112 @@
-"""Ends a worker that lives without working, from a thread that no blocked event loop can stop.
-
-Each rule names one way in which a worker was seen to hang. The rules are a pure function of
-snapshots and a clock, so that every one is tested without waiting.
-"""
+"""Ends a worker that lives without working, from a thread that no blocked event loop can stop."""
 
 from __future__ import annotations
 
+import faulthandler
 import logging
-import socket
+import sys
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from asyncio import AbstractEventLoop
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 
 from stream_app.streaming.exits import ExitCode, die
+from stream_app.streaming.group_view import GroupView
 from stream_app.streaming.probe import Snapshot
+from stream_app.streaming.pulse import Pulse
+from stream_app.streaming.stuck import Finding, StuckRules
 
 log = logging.getLogger(__name__)
 
-LOOP_STALL_S = 15.0
-"""A loop that is silent for longer has missed three heartbeats of a default session."""
-SHUTDOWN_S = 25.0
-"""Below the 30 s that an orchestrator grants between SIGTERM and SIGKILL."""
 TICK_S = 1.0
-
-
-class Heartbeat:
-    """When the event loop last ran, written by the loop and read by the watchdog."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self.last: float | None = None
-
-    def beat(self) -> None:
-        """The loop is alive."""
-        self.last = self._clock()
-
-
-@dataclass(slots=True)
-class StuckRules:
-    """Decides from successive snapshots whether, and by what, a worker is stuck."""
-
-    start_timeout_s: float
-    stuck_timeout_s: float
-    began: float
-    _progress: dict[tuple[str, int], tuple[int | None, float]] = field(default_factory=dict)
-    _recovery: tuple[int, float] | None = None
-    _stopping_since: float | None = None
-
-    def verdict(self, seen: Snapshot, beat: float | None, now: float) -> str | None:
-        """What is stuck at time `now` (seconds, monotonic), or None."""
-        return (
-            self._slow_shutdown(seen, now)
-            or self._stalled_loop(beat, now)
-            or self._failed_start(seen, now)
-            or self._stuck_recovery(seen, now)
-            or self._stuck_commit(seen, now)
-        )
-
-    def _slow_shutdown(self, seen: Snapshot, now: float) -> str | None:
-        if not seen.stopping:
-            return None
-        self._stopping_since = self._stopping_since or now
-        if now - self._stopping_since > SHUTDOWN_S:
-            return f"shutdown has not ended after {SHUTDOWN_S:.0f} s"
-        return None
-
-    def _stalled_loop(self, beat: float | None, now: float) -> str | None:
-        if beat is not None and now - beat > LOOP_STALL_S:
-            return f"the event loop has not run for {now - beat:.0f} s"
-        return None
-
-    def _failed_start(self, seen: Snapshot, now: float) -> str | None:
-        if seen.generation == 0 and not seen.stopping and now - self.began > self.start_timeout_s:
-            return f"the worker has not joined its group {now - self.began:.0f} s after the start"
-        return None
-
-    def _stuck_recovery(self, seen: Snapshot, now: float) -> str | None:
-        if seen.ready or seen.stopping or seen.generation == 0:
-            self._recovery = None
-            return None
-        if self._recovery is None or self._recovery[0] != seen.recovery_remaining:
-            self._recovery = (seen.recovery_remaining, now)
-        if now - self._recovery[1] > 2 * self.stuck_timeout_s:
-            return f"recovery makes no progress, {seen.recovery_remaining} records remain"
-        return None
-
-    def _stuck_commit(self, seen: Snapshot, now: float) -> str | None:
-        if not seen.ready:
-            self._progress.clear()
-            return None
-        for lost in self._progress.keys() - seen.partitions.keys():
-            del self._progress[lost]
-        for partition, offsets in seen.partitions.items():
-            known = self._progress.get(partition)
-            if known is None or known[0] != offsets.committed or offsets.lag == 0:
-                self._progress[partition] = (offsets.committed, now)
-            elif now - known[1] > self.stuck_timeout_s:
-                name = f"{partition[0]}/{partition[1]}"
-                waiting = f"{offsets.lag} events to read"
-                return f"{name} stays committed at {offsets.committed} with {waiting}"
-        return None
+GAP_S = 3.0
+"""A tick that lasts longer was a stop of the whole process: nothing else could run either."""
+SILENCE_S = 20.0
+"""Between two looks; above a tick with a broker that does not answer."""
 
 
 class Watchdog(threading.Thread):
-    """Looks once a second; ends the process when a rule says so while a broker answers."""
+    """Looks once a second; ends the process when a rule is proven."""
 
     def __init__(
         self,
         look: Callable[[], Snapshot],
-        heartbeat: Heartbeat,
+        loops: Callable[[], Mapping[str, AbstractEventLoop | None]],
         rules: StuckRules,
-        bootstrap_servers: str,
+        view: Callable[[], GroupView],
         observe: Callable[[Snapshot], None] = lambda seen: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`view` asks the broker and may take some seconds; `observe` gets every look."""
         super().__init__(name="watchdog", daemon=True)
         self._look = look
-        self._heartbeat = heartbeat
+        self._loops = loops
         self._rules = rules
-        self._servers = bootstrap_servers
+        self._view = view
         self._observe = observe
+        self._clock = clock
+        self._pulses: defaultdict[str, Pulse] = defaultdict(Pulse)
+        self._looked = clock()
+        self._state = Snapshot().state
+        self._failed_since: float | None = None
+
+    @property
+    def spare(self) -> bool:
+        """Whether the worker has no source partition because others have them all."""
+        return self._rules.spare
+
+    def health(self) -> tuple[bool, str]:
+        """Whether the watch goes on, and the worker's state or what is wrong. From any thread."""
+        silent_s = self._clock() - self._looked
+        if silent_s > SILENCE_S:
+            return False, f"the watchdog has not looked for {silent_s:.0f} s"
+        return True, self._state
 
     def run(self) -> None:
         """Never returns; the thread is a daemon."""
-        seen = Snapshot()
         while True:
-            try:
-                seen = self._look()
-                self._observe(seen)
-            except Exception:  # the watch must go on: the rules see the last look
-                log.exception("could not look at the worker")
-            verdict = self._rules.verdict(seen, self._heartbeat.last, time.monotonic())
-            # Without a broker nothing can progress and a restart helps nobody.
-            if verdict and (seen.stopping or broker_answers(self._servers)):
-                die(ExitCode.STUCK, f"watchdog: {verdict}")
+            began = self._clock()
             time.sleep(TICK_S)
+            if self._clock() - began > GAP_S:
+                log.warning("the process was stopped for %.0f s", self._clock() - began)
+                self._rules.pardon()
+            try:
+                found = self.tick()
+            except Exception as error:
+                self._failed(error)
+            else:
+                self._failed_since = None
+                if found:
+                    _end("; ".join(map(str, found)))
+            self._looked = self._clock()
+
+    def tick(self) -> list[Finding]:
+        """Look once; what is proven now, the best name first."""
+        seen = self._look()
+        self._state = seen.state
+        self._observe(seen)
+        for name, loop in self._loops().items():
+            self._pulses[name].ask(loop)
+        answered = {name: pulse.answered for name, pulse in self._pulses.items()}
+        found = self._rules.findings(seen, answered, self._clock())
+        if any(finding.cause.needs_broker for finding in found):
+            found = self._rules.weigh(found, self._view())
+        return [finding for finding in found if finding.proven]
+
+    def _failed(self, error: Exception) -> None:
+        """The watch must go on; but one that always fails sees nothing, which is as bad."""
+        now = self._clock()
+        self._state = f"the watchdog cannot look at the worker: {error!r}"
+        if self._failed_since is None:
+            self._failed_since = now
+            log.exception("could not look at the worker; trying again every second")
+        limit_s = self._rules.limits.stuck_s
+        if now - self._failed_since > limit_s:
+            _end(f"blind watchdog: looking at the worker has failed for {limit_s:.0f} s: {error!r}")
 
 
-def broker_answers(bootstrap_servers: str, timeout_s: float = 2.0) -> bool:
-    """Whether any of the servers accepts a connection."""
-    for server in bootstrap_servers.split(","):
-        host, _, port = server.strip().rpartition(":")
-        try:
-            with socket.create_connection((host, int(port)), timeout=timeout_s):
-                return True
-        except (OSError, ValueError):
-            continue
-    return False
+def _end(what: str) -> None:
+    # Where every thread stands: whoever looks for the reason has only this. It shows no values.
+    faulthandler.dump_traceback(sys.stderr)
+    die(ExitCode.STUCK, f"watchdog: {what}")
