@@ -86,7 +86,7 @@ class Backlog:
 
 async def send_all(settings: Settings, events: list[Click | Purchase]) -> None:
     """Send as fast as it goes."""
-    async with event_sender(settings.bootstrap_servers, prefix=settings.topic_prefix) as sender:
+    async with event_sender(settings) as sender:
         for event in events:
             await sender.send(event)
 
@@ -154,7 +154,7 @@ async def _relay(settings: Settings, row_bytes: int, list_bytes: int) -> tuple[i
     await publisher.start()
     row, made, seen = b"r" * row_bytes, b"l" * list_bytes, 0
     began = time.process_time()
-    async with follower(settings.bootstrap_servers, [topic], from_start=True) as records:
+    async with follower(settings, [topic], from_start=True) as records:
         ends = await records._consumer.end_offsets(records._partitions)
         left = sum(ends.values())
         while seen < left:
@@ -177,8 +177,8 @@ async def open_loop(
     coverage = Coverage()
     lists = settings.topic_prefix + RECOMMENDATIONS.name
     async with (
-        follower(settings.bootstrap_servers, [lists], from_start=False) as records,
-        event_sender(settings.bootstrap_servers, prefix=settings.topic_prefix) as sender,
+        follower(settings, [lists], from_start=False) as records,
+        event_sender(settings) as sender,
     ):
         sending = asyncio.create_task(_send_on_time(sender, events, rate, coverage))
         early: list[tuple[Recommendation, float]] = []
@@ -225,7 +225,7 @@ def _receipt(
 
 async def mean_bytes(settings: Settings, topic: str) -> int:
     """Mean size of the values of a topic."""
-    async with follower(settings.bootstrap_servers, [topic], from_start=True) as records:
+    async with follower(settings, [topic], from_start=True) as records:
         sizes = [len(record.value or b"") async for record in records.to_end()]
     return int(np.mean(sizes))
 

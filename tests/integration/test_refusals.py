@@ -81,7 +81,7 @@ def test_a_topic_that_vanishes_is_no_silent_idleness(settings, start_worker, rec
     send_raw(settings, settings.topic_prefix + "clicks", [record])
 
     async def delete() -> None:
-        async with topics._admin(settings.bootstrap_servers) as admin:
+        async with topics.admin_client(settings) as admin:
             await admin.delete_topics([settings.topic_prefix + "purchases"])
 
     asyncio.run(delete())
