@@ -7,6 +7,7 @@ which wins over the default. The table in the README is made from this file.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -18,6 +19,7 @@ from stream_app.errors import UserError
 from stream_app.secret import Secret
 
 ENVIRONMENT_PREFIX = "STREAM_APP_"
+_SERVER = re.compile(r"\s*([^:\s\[\]]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}\s*")
 
 
 class SettingsError(UserError, ValueError):
@@ -117,9 +119,7 @@ class Settings:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise SettingsError(f"{name} is {value}; it must be from {low} to {high}")
-        if not self.bootstrap_servers or not all(
-            ":" in server for server in self.bootstrap_servers.split(",")
-        ):
+        if not all(_SERVER.fullmatch(server) for server in self.bootstrap_servers.split(",")):
             raise SettingsError(
                 f"bootstrap_servers is {self.bootstrap_servers!r}; write host:port,host:port"
             )

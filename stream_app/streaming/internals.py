@@ -62,6 +62,8 @@ PRIVATE_USES = (
     PrivateUse("aiokafka.consumer.group_coordinator:GroupCoordinator", "_send_req",
                "coordinator.py",
                "the group-level error of an offset fetch is ignored: reads as nothing committed"),
+    PrivateUse("aiokafka.conn:AIOKafkaConnection", "connect", "refusals.py",
+               "clients log why a broker refuses them and raise one error for all reasons"),
     PrivateUse("faust.streams:Stream", "_on_message_in", "batches.py",
                "tells the sensors of a message in the stream, as the stream's own loop does"),
     PrivateUse("faust.app.base:App", "_fetcher", "recovery.py",

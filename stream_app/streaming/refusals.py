@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from aiokafka import errors
-from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.protocol.metadata import MetadataRequest
 
 from stream_app.access import AccessSettings
@@ -105,8 +105,10 @@ async def _check_token(settings: AccessSettings) -> None:
 
 def _addresses(options: dict[str, Any]) -> list[tuple[str, int]]:
     """Takes the addresses out of the options of a client; the rest is for a connection."""
-    hosts = collect_hosts(options.pop("bootstrap_servers"), randomize=False)
-    return [(host, port) for host, port, _ in hosts]
+    servers = [
+        server.strip().rpartition(":") for server in options.pop("bootstrap_servers").split(",")
+    ]
+    return [(host.strip("[]"), int(port)) for host, _, port in servers]
 
 
 async def _introduce(
@@ -133,7 +135,8 @@ async def _introduce(
 
 
 async def _brokers(host: str, port: int, options: dict[str, Any]) -> list[tuple[str, int]]:
-    connection = await create_conn(host, port, request_timeout_ms=ANSWER_TIMEOUT_MS, **options)
+    connection = AIOKafkaConnection(host, port, request_timeout_ms=ANSWER_TIMEOUT_MS, **options)
+    await connection.connect()
     try:
         response = await connection.send(MetadataRequest([]))
         return [(broker[1], broker[2]) for broker in response.brokers]
