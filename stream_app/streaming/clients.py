@@ -15,7 +15,7 @@ from aiokafka.structs import TopicPartition
 from schemas import CLICKS, PURCHASES, Click, Encoding, Purchase, encode, topic_name
 from stream_app.settings import Settings
 from stream_app.streaming.connection import client_options
-from stream_app.streaming.refusals import connected
+from stream_app.streaming.refusals import connected, in_words
 from stream_app.streaming.topics import TopicsError, partition_counts
 
 
@@ -64,7 +64,8 @@ async def follower(
 ) -> AsyncIterator[Follower]:
     """A consumer of whole topics that is positioned before the block is entered.
 
-    Raises `NoBrokerError` or `AccessError`, or `TopicsError` when a topic does not exist.
+    Raises `NoBrokerError` or `AccessError`, `TopicsError` when a topic does not exist, and
+    `UserError` when it may not be read.
     """
     partitions = await _partitions(settings, topics)
     consumer = AIOKafkaConsumer(
@@ -73,7 +74,7 @@ async def follower(
         max_partition_fetch_bytes=4 << 20,
         **client_options(settings),
     )
-    async with connected(consumer, settings):
+    async with connected(consumer, settings), in_words(settings):
         consumer.assign(partitions)  # a subscription would reset positions at a metadata change
         seek = consumer.seek_to_beginning if from_start else consumer.seek_to_end
         await seek(*partitions)

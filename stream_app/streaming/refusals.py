@@ -48,19 +48,31 @@ async def connected(client: Any, settings: AccessSettings) -> AsyncIterator[Any]
     Raises `NoBrokerError` or `AccessError` when it cannot connect.
     """
     stop = client.close if hasattr(client, "close") else client.stop
-    if settings.sasl_mechanism == "OAUTHBEARER":
-        await _check_token(settings)
     try:
+        if settings.sasl_mechanism == "OAUTHBEARER":
+            await _check_token(settings)
         with silent_client():
             await client.start()
-    except CONNECTION_ERRORS as error:
+    except (*CONNECTION_ERRORS, UserError) as error:
         with suppress(Exception):
             await stop()
+        if isinstance(error, UserError):
+            raise
         raise await explain(settings, error) from None
     try:
         yield client
     finally:
         await stop()
+
+
+@asynccontextmanager
+async def in_words(settings: AccessSettings) -> AsyncIterator[None]:
+    """Turn an error of the Kafka client within the block into a `UserError` that says why."""
+    try:
+        yield
+    except (errors.KafkaError, TimeoutError) as error:
+        with silent_client():
+            raise await explain(settings, error) from None
 
 
 async def explain(settings: AccessSettings, error: BaseException) -> UserError:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from schemas import (
     CLICKS,
@@ -29,7 +29,7 @@ from schemas import (
 from stream_app.errors import UserError
 from stream_app.settings import Settings
 from stream_app.streaming.connection import client_options
-from stream_app.streaming.refusals import connected, explain
+from stream_app.streaming.refusals import connected, in_words
 
 COMPACTION_LAG_MS = 10 * 60 * 1000
 """A row written late by an owner that had lost its partition must not be the only one left. The
@@ -162,11 +162,8 @@ async def check(settings: Settings) -> int:
 async def admin_client(settings: Settings) -> AsyncIterator[Any]:
     """A connected admin client. Raises `NoBrokerError` or `AccessError`, also from the block."""
     admin = AIOKafkaAdminClient(request_timeout_ms=10_000, **client_options(settings))
-    async with connected(admin, settings):
-        try:
-            yield admin
-        except (KafkaError, TimeoutError) as error:
-            raise await explain(settings, error) from None
+    async with connected(admin, settings), in_words(settings):
+        yield admin
 
 
 def source_topics(settings: Settings) -> dict[str, type[Click] | type[Purchase]]:
