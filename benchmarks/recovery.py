@@ -82,8 +82,8 @@ async def first_list(settings: Settings) -> float:
     """Send one click for each partition and wait for its list; returns when it came."""
     topic = settings.topic_prefix + RECOMMENDATIONS.name
     async with (
-        follower(settings.bootstrap_servers, [topic], from_start=False) as records,
-        event_sender(settings.bootstrap_servers, prefix=settings.topic_prefix) as sender,
+        follower(settings, [topic], from_start=False) as records,
+        event_sender(settings) as sender,
     ):
         now_ms = time.time_ns() // 1_000_000
         await sender.send(Click(user_id="first", item_id="318", timestamp_ms=now_ms))
