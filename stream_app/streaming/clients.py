@@ -16,7 +16,7 @@ from schemas import CLICKS, PURCHASES, Click, Encoding, Purchase, encode, topic_
 from stream_app.settings import Settings
 from stream_app.streaming.connection import client_options
 from stream_app.streaming.refusals import connected, in_words
-from stream_app.streaming.topics import TopicsError, partition_counts
+from stream_app.streaming.topics import missing_topics, partition_counts
 
 
 class EventSender:
@@ -114,8 +114,5 @@ async def _partitions(settings: Settings, topics: Sequence[str]) -> list[TopicPa
     counts = await partition_counts(settings, topics)
     missing = set(topics) - counts.keys()
     if missing:
-        raise TopicsError(
-            f"topics are missing: {', '.join(sorted(missing))}; "
-            "make them with `stream-app topics create`"
-        )
+        raise missing_topics(settings, sorted(missing))
     return [TopicPartition(topic, part) for topic in topics for part in range(counts[topic])]

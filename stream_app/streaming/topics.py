@@ -145,17 +145,21 @@ async def check(settings: Settings) -> int:
     counts = await describe(settings)
     missing = [spec.name for spec in specs(settings, 1) if spec.name not in counts]
     if missing:
-        raise TopicsError(
-            f"topics are missing: {', '.join(missing)}; make them with `stream-app topics create`"
-            # A broker does not show what the user may not describe.
-            + (", or let this user describe them" if settings.sasl_mechanism else "")
-        )
+        raise missing_topics(settings, missing)
     names = [topic_name(settings.topic_prefix, topic) for topic in USER_TOPICS]
     user_topics = {name: counts[name] for name in (*names, changelog_topic(settings.app_id))}
     if len(set(user_topics.values())) != 1:
         listed = ", ".join(f"{name} has {count}" for name, count in user_topics.items())
         raise TopicsError(f"topics keyed by user must have one number of partitions, but {listed}")
     return next(iter(user_topics.values()))
+
+
+def missing_topics(settings: Settings, names: Iterable[str]) -> TopicsError:
+    """The error for topics that the brokers do not show, which they also do without an ACL."""
+    unless = ", or let this user describe them" if settings.security_protocol != "PLAINTEXT" else ""
+    return TopicsError(
+        f"topics are missing: {', '.join(names)}; make them with `stream-app topics create`{unless}"
+    )
 
 
 @asynccontextmanager
