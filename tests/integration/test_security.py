@@ -43,7 +43,7 @@ from tests.integration.worker import WorkerProcess
 DOCUMENT = Path(__file__).parents[2] / "docs" / "security.md"
 PASSWORD = "distinctive-Pass-7"
 WRONG_PASSWORD = "distinctive-Wrong-8"
-ROLES = ("operator", "producer", "worker", "subscriber", "support")
+ROLES = ("operator", "producer", "worker", "subscriber", "support", "checker")
 EVENT = '{"user_id": "ann", "item_id": "318"}\n'
 LIMIT_S = 20
 """No refusal may take longer, on a busy machine; they take less than 2 s on an idle one."""
@@ -438,6 +438,7 @@ def test_the_listed_acls_are_enough(secured: Secured, start) -> None:
     )  # fmt: skip
     assert "sent 1 records" in secured.run(by_role["support"], "dead-letters", "replay").stdout
     assert worker.terminate() == 0
+    secured.run(by_role["checker"], "verify")
     refused = secured.run(by_role["subscriber"], "produce", given=EVENT, fails=2).stderr
     assert "ClusterAuthorizationFailedError" in refused  # no topic at all that it may write
     refused = secured.run(by_role["producer"], "tail", fails=2).stderr
