@@ -30,6 +30,7 @@ from stream_app.demo.session import free_port, worker_process
 from stream_app.settings import Settings
 from stream_app.streaming import topics
 from stream_app.streaming.clients import event_sender, follower
+from stream_app.streaming.connection import client_options
 from stream_app.streaming.publisher import Publisher
 from stream_app.streaming.topics import changelog_topic
 
@@ -150,7 +151,7 @@ def ceiling(settings: Settings, sizes: tuple[int, int], result: multiprocessing.
 
 async def _relay(settings: Settings, row_bytes: int, list_bytes: int) -> tuple[int, float]:
     topic = settings.topic_prefix + CLICKS.name
-    publisher = Publisher({"bootstrap_servers": settings.bootstrap_servers}, "ceiling")
+    publisher = Publisher(client_options(settings), "ceiling")
     await publisher.start()
     row, made, seen = b"r" * row_bytes, b"l" * list_bytes, 0
     began = time.process_time()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import faust
+from faust.exceptions import ConsumerNotStarted
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,13 @@ def snapshot(app: faust.App, sources: frozenset[str]) -> Snapshot:
         }
         remaining = app.tables.remaining
         in_process = len(consumer.unacked)
-    except (RuntimeError, AttributeError, KeyError, AssertionError):  # changed while we looked
+    except (
+        RuntimeError,
+        AttributeError,
+        KeyError,
+        AssertionError,
+        ConsumerNotStarted,
+    ):  # changed while we looked
         partitions, remaining, in_process = {}, 0, 0
     return Snapshot(
         started=True,

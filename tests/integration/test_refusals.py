@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from stream_app.bundle import signature
 from stream_app.demo.session import free_port
 from stream_app.settings import Settings
 from stream_app.streaming import topics
@@ -44,6 +45,12 @@ def test_a_damaged_bundle(settings, start_worker, tmp_path: Path) -> None:
     content[len(content) // 2] ^= 1
     graph.write_bytes(content)
     refused(start_worker, replace(settings, bundle=str(damaged)), 2, "step.onnx", "sha256")
+
+
+def test_a_bundle_that_is_not_signed(settings, start_worker, tmp_path: Path) -> None:
+    signature.write_keys(tmp_path / "release.key", tmp_path / "release.pub")
+    public = str(tmp_path / "release.pub")
+    refused(start_worker, replace(settings, bundle_public_key=public), 2, "is not signed")
 
 
 def test_a_wrong_setting(settings, start_worker) -> None:
