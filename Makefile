@@ -30,6 +30,7 @@ check: $(VENV)/.all
 	$(BIN)/lint-imports
 	$(BIN)/stream-app schemas check
 	sh tools/check-lock.sh
+	$(BIN)/python tools/audit.py
 
 bench: $(VENV)/.all
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -24,6 +24,7 @@ from stream_app.settings import Settings, SettingsError
 from stream_app.streaming import topics
 from stream_app.streaming.app import create_app, raw_topic
 from stream_app.streaming.changelog import ChangelogReader
+from stream_app.streaming.connection import client_options
 from stream_app.streaming.expiry import Expiry, StreamClock
 from stream_app.streaming.group_view import view_group
 from stream_app.streaming.ownership import UserRows
@@ -46,7 +47,12 @@ def run(settings: Settings) -> None:
     """
     if not settings.bundle:
         raise SettingsError("no bundle given: pass --bundle DIR, the model release to serve")
-    bundle = load_bundle(settings.bundle, backend=settings.backend, index=settings.index)
+    bundle = load_bundle(
+        settings.bundle,
+        backend=settings.backend,
+        index=settings.index,
+        public_key=settings.bundle_public_key,
+    )
     recommender = Recommender(bundle, k=settings.list_length, filters=settings.filter_names)
     partitions = asyncio.run(topics.check(settings))
     metrics = Metrics()
@@ -79,11 +85,9 @@ def build(
         dead_letters=topic_name(settings.topic_prefix, DEAD_LETTERS),
         encoding="json" if settings.output_encoding == "json" else "msgpack",
     )
-    client_options = {"bootstrap_servers": settings.bootstrap_servers}
-    publisher = Publisher(client_options, settings.app_id)
-    rows = UserRows(
-        _store(settings), changelog, ChangelogReader(client_options, changelog), publisher
-    )
+    options = client_options(settings)
+    publisher = Publisher(options, settings.app_id)
+    rows = UserRows(_store(settings), changelog, ChangelogReader(options, changelog), publisher)
     app.tables.attach(rows, publisher, changelog)
     clock = StreamClock()
     agent = RecommendAgent(engine, rows, clock, publisher, metrics, settings.batch_max)
@@ -122,7 +126,6 @@ def _watch(
     metrics: Metrics,
 ) -> None:
     sources = frozenset(topics.source_topics(settings))
-    client_options = {"bootstrap_servers": settings.bootstrap_servers}
 
     def look() -> Snapshot:
         return snapshot(app, sources, agent.activity.standing)
@@ -138,7 +141,7 @@ def _watch(
         look,
         partial(loops, app),
         StuckRules(limits, frozenset(product(sources, range(partitions)))),
-        partial(view_group, client_options, settings.app_id),
+        partial(view_group, client_options(settings), settings.app_id),
         metrics.progress,
     )
 

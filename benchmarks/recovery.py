@@ -25,6 +25,7 @@ from stream_app.settings import Settings
 from stream_app.streaming import topics
 from stream_app.streaming.changelog import ChangelogReader
 from stream_app.streaming.clients import event_sender, follower
+from stream_app.streaming.connection import client_options
 from stream_app.streaming.ownership import UserRows
 from stream_app.streaming.publisher import Publisher
 from stream_app.streaming.stores import MemoryRows
@@ -58,7 +59,7 @@ def encoded_states(count: int) -> list[bytes]:
 async def fill(settings: Settings, users: int) -> tuple[int, float, float]:
     """Write one row per user; returns bytes per row, and seconds by clock and CPU to read all."""
     states = await asyncio.to_thread(encoded_states, 200)
-    options = {"bootstrap_servers": settings.bootstrap_servers}
+    options = client_options(settings)
     topic = topics.changelog_topic(settings.app_id)
     publisher = Publisher(options, "fill")
     await publisher.start()
@@ -82,8 +83,8 @@ async def first_list(settings: Settings) -> float:
     """Send one click for each partition and wait for its list; returns when it came."""
     topic = settings.topic_prefix + RECOMMENDATIONS.name
     async with (
-        follower(settings.bootstrap_servers, [topic], from_start=False) as records,
-        event_sender(settings.bootstrap_servers, prefix=settings.topic_prefix) as sender,
+        follower(settings, [topic], from_start=False) as records,
+        event_sender(settings) as sender,
     ):
         now_ms = time.time_ns() // 1_000_000
         await sender.send(Click(user_id="first", item_id="318", timestamp_ms=now_ms))

@@ -15,6 +15,7 @@ from stream_app.broker import EmbeddedKafka
 from stream_app.settings import Settings
 from stream_app.streaming import topics
 from stream_app.streaming.changelog import ChangelogReader
+from stream_app.streaming.connection import client_options
 from stream_app.streaming.expiry import Expiry, StreamClock
 from stream_app.streaming.ownership import UserRows
 from stream_app.streaming.publisher import Publisher
@@ -28,7 +29,7 @@ ROW_BYTES = 1000
 
 async def run(settings: Settings, users: int, hours: int) -> None:
     """Print the state after every few hours."""
-    options = {"bootstrap_servers": settings.bootstrap_servers}
+    options = client_options(settings)
     topic = topics.changelog_topic(settings.app_id)
     publisher = Publisher(options, "bench")
     await publisher.start()

@@ -30,6 +30,7 @@ from stream_app.demo.session import free_port, worker_process
 from stream_app.settings import Settings
 from stream_app.streaming import topics
 from stream_app.streaming.clients import event_sender, follower
+from stream_app.streaming.connection import client_options
 from stream_app.streaming.publisher import Publisher
 from stream_app.streaming.topics import changelog_topic
 
@@ -86,7 +87,7 @@ class Backlog:
 
 async def send_all(settings: Settings, events: list[Click | Purchase]) -> None:
     """Send as fast as it goes."""
-    async with event_sender(settings.bootstrap_servers, prefix=settings.topic_prefix) as sender:
+    async with event_sender(settings) as sender:
         for event in events:
             await sender.send(event)
 
@@ -150,11 +151,11 @@ def ceiling(settings: Settings, sizes: tuple[int, int], result: multiprocessing.
 
 async def _relay(settings: Settings, row_bytes: int, list_bytes: int) -> tuple[int, float]:
     topic = settings.topic_prefix + CLICKS.name
-    publisher = Publisher({"bootstrap_servers": settings.bootstrap_servers}, "ceiling")
+    publisher = Publisher(client_options(settings), "ceiling")
     await publisher.start()
     row, made, seen = b"r" * row_bytes, b"l" * list_bytes, 0
     began = time.process_time()
-    async with follower(settings.bootstrap_servers, [topic], from_start=True) as records:
+    async with follower(settings, [topic], from_start=True) as records:
         ends = await records._consumer.end_offsets(records._partitions)
         left = sum(ends.values())
         while seen < left:
@@ -177,8 +178,8 @@ async def open_loop(
     coverage = Coverage()
     lists = settings.topic_prefix + RECOMMENDATIONS.name
     async with (
-        follower(settings.bootstrap_servers, [lists], from_start=False) as records,
-        event_sender(settings.bootstrap_servers, prefix=settings.topic_prefix) as sender,
+        follower(settings, [lists], from_start=False) as records,
+        event_sender(settings) as sender,
     ):
         sending = asyncio.create_task(_send_on_time(sender, events, rate, coverage))
         early: list[tuple[Recommendation, float]] = []
@@ -225,7 +226,7 @@ def _receipt(
 
 async def mean_bytes(settings: Settings, topic: str) -> int:
     """Mean size of the values of a topic."""
-    async with follower(settings.bootstrap_servers, [topic], from_start=True) as records:
+    async with follower(settings, [topic], from_start=True) as records:
         sizes = [len(record.value or b"") async for record in records.to_end()]
     return int(np.mean(sizes))
 

@@ -7,15 +7,19 @@ which wins over the default. The table in the README is made from this file.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from stream_app import access
 from stream_app.errors import UserError
+from stream_app.secret import Secret
 
 ENVIRONMENT_PREFIX = "STREAM_APP_"
+_SERVER = re.compile(r"\s*([^:\s\[\]]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}\s*")
 
 
 class SettingsError(UserError, ValueError):
@@ -31,12 +35,35 @@ class Settings:
     """Everything that a worker can be told."""
 
     bootstrap_servers: str = _setting("127.0.0.1:9092", "Kafka brokers, `host:port,host:port`")
+    security_protocol: str = _setting(
+        "PLAINTEXT", "`PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`"
+    )
+    ssl_cafile: str = _setting(
+        "", "PEM file of the authorities that may sign brokers' certificates; empty: the system's"
+    )
+    ssl_certfile: str = _setting("", "PEM file of the client's own certificate chain (mutual TLS)")
+    ssl_keyfile: str = _setting("", "PEM file of its key; empty: the key is in `ssl_certfile`")
+    ssl_key_password_file: str = _setting("", "file with the password of that key")
+    sasl_mechanism: str = _setting(
+        "", "`PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512` or `OAUTHBEARER`; required by `SASL_*`"
+    )
+    sasl_username: str = _setting("", "user of `PLAIN` and `SCRAM`")
+    sasl_password_file: str = _setting("", "file with the password of that user")
+    sasl_password: Secret = _setting(  # noqa: RUF009 - a Secret cannot be changed
+        Secret(), "the password itself; from the environment only, never a flag or a file of this"
+    )
+    sasl_token_file: str = _setting(
+        "", "file with the token of `OAUTHBEARER`, read again for every connection"
+    )
     app_id: str = _setting(
         "stream-app",
         "consumer group and prefix of state topics; a new id starts from nothing",
     )
     topic_prefix: str = _setting("", "put before every topic name, for example `shop1.`")
     bundle: str = _setting("", "directory of the model release to serve (required by `worker`)")
+    bundle_public_key: str = _setting(
+        "", "PEM file of an Ed25519 key; when set, only bundles signed with it are loaded"
+    )
     backend: str = _setting("auto", "what runs the encoder: `auto` or `onnxruntime`")
     index: str = _setting("auto", "item index: `auto` (by catalogue size), `exact` or `hnsw`")
     list_length: int = _setting(10, "items per recommendation, `k`")
@@ -96,12 +123,12 @@ class Settings:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise SettingsError(f"{name} is {value}; it must be from {low} to {high}")
-        if not self.bootstrap_servers or not all(
-            ":" in server for server in self.bootstrap_servers.split(",")
-        ):
+        if not all(_SERVER.fullmatch(server) for server in self.bootstrap_servers.split(",")):
             raise SettingsError(
                 f"bootstrap_servers is {self.bootstrap_servers!r}; write host:port,host:port"
             )
+        if (wrong := access.problem(self)) is not None:
+            raise SettingsError(wrong)
         unknown = set(self.filter_names) - {"bought", "clicked"}
         if unknown:
             raise SettingsError(f"filters names {sorted(unknown)}; known are bought and clicked")
@@ -112,10 +139,13 @@ class Settings:
         return tuple(name.strip() for name in self.filters.split(",") if name.strip())
 
     def environment(self) -> dict[str, str]:
-        """Environment variables that give another process these settings."""
+        """Environment variables that give another process these settings, with their secrets."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
         return {
-            ENVIRONMENT_PREFIX + item.name.upper(): str(getattr(self, item.name))
-            for item in fields(self)
+            ENVIRONMENT_PREFIX + name.upper(): (
+                value.reveal() if isinstance(value, Secret) else str(value)
+            )
+            for name, value in values.items()
         }
 
     @classmethod
@@ -131,14 +161,17 @@ class Settings:
         kinds = get_type_hints(cls)
         values: dict[str, Any] = {}
         if file is not None:
-            values |= {n: _typed(n, v, kinds, str(file)) for n, v in _read_toml(file).items()}
+            given = _read_toml(file)
+            _refuse_secrets(given, kinds, str(file))
+            values |= {n: _typed(n, v, kinds, str(file)) for n, v in given.items()}
         for name in kinds:
             variable = ENVIRONMENT_PREFIX + name.upper()
             if variable in environment:
                 values[name] = _typed(name, environment[variable], kinds, variable)
-        for name, value in (flags or {}).items():
-            if value is not None:
-                values[name] = _typed(name, value, kinds, f"--{name.replace('_', '-')}")
+        flags = {name: value for name, value in (flags or {}).items() if value is not None}
+        _refuse_secrets(flags, kinds, "the command line")
+        for name, value in flags.items():
+            values[name] = _typed(name, value, kinds, f"--{name.replace('_', '-')}")
         return cls(**values)
 
 
@@ -146,7 +179,7 @@ def settings_table() -> str:
     """The settings as a Markdown table, in the order of this file."""
     rows = ["| setting | environment | default | meaning |", "|---|---|---|---|"]
     for item in fields(Settings):
-        default = f"`{item.default}`" if item.default != "" else "(empty)"
+        default = f"`{item.default}`" if str(item.default) else "(empty)"
         variable = ENVIRONMENT_PREFIX + item.name.upper()
         rows.append(f"| `{item.name}` | `{variable}` | {default} | {item.metadata['about']} |")
     return "\n".join(rows)
@@ -167,10 +200,23 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise SettingsError(f"{file}: not valid TOML: {error}") from None
 
 
+def _refuse_secrets(names: Iterable[str], kinds: Mapping[str, type], origin: str) -> None:
+    """A flag shows in every list of processes, a settings file in the repository that holds it."""
+    for name in names:
+        if kinds.get(name) is Secret:
+            variable = ENVIRONMENT_PREFIX + name.upper()
+            raise SettingsError(
+                f"{name} is not taken from {origin}, where others can read it: "
+                f"set {name}_file, or {variable} in the environment"
+            )
+
+
 def _typed(name: str, value: Any, kinds: Mapping[str, type], origin: str) -> Any:
     kind = kinds.get(name)
     if kind is None:
         raise SettingsError(f"{origin}: unknown setting {name!r}; known are {', '.join(kinds)}")
+    if kind is Secret:
+        return Secret(str(value))
     if kind is str and not isinstance(value, str):
         raise SettingsError(f"{origin}: {name} must be text, not {value!r}")
     try:

@@ -20,11 +20,11 @@ _SERVER = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=PLAINTEXT://{host}:{port}
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}{more}
+advertised.listeners=PLAINTEXT://{host}:{port}{more}
 inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}
 log.dirs={data}
 
 # Topics are created on purpose, with their partitions and policies.
@@ -135,13 +135,23 @@ def in_use(layout: Layout) -> bool:
     return True
 
 
-def write_configuration(layout: Layout, port: int, controller_port: int) -> None:
+def write_configuration(
+    layout: Layout,
+    port: int,
+    controller_port: int,
+    *,
+    more_listeners: tuple[str, str] = ("", ""),
+    more_lines: str = "",
+) -> None:
     """Write the broker's configuration files; what it logs from now on is of this start."""
     layout.scratch.mkdir(parents=True, exist_ok=True)
+    more, protocols = more_listeners
     server = _SERVER.format(
-        host=HOST, port=port, controller_port=controller_port, data=layout.data.name
-    )
-    layout.server_properties.write_text(server, "ascii")
+        host=HOST, port=port, controller_port=controller_port, data=layout.data.name,
+        more=more, protocols=protocols,
+    )  # fmt: skip
+    layout.server_properties.touch(mode=0o600)  # it may hold passwords
+    layout.server_properties.write_text(server + more_lines, "ascii")
     layout.log4j_properties.write_text(_LOGGING.format(log_file=layout.log_file.name), "ascii")
     if layout.log_file.exists():
         layout.log_file.replace(layout.previous_log_file)

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import secrets
 import socket
+from collections.abc import Collection
 
 from stream_app.broker.errors import BrokerError
 
@@ -30,9 +31,17 @@ def check_port(host: str, port: int) -> None:
 def free_ports(host: str, wanted: int | None) -> tuple[int, int]:
     """Return the broker's port (`wanted`, or a free one) and a free one for its controller."""
     broker = wanted or _free_port(host)
-    while (controller := _free_port(host)) == broker:
-        pass
+    (controller,) = more_ports(host, 1, {broker})
     return broker, controller
+
+
+def more_ports(host: str, count: int, taken: Collection[int]) -> list[int]:
+    """Return free ports that differ from each other and from those taken."""
+    found: list[int] = []
+    while len(found) < count:
+        if (port := _free_port(host)) not in (*found, *taken):
+            found.append(port)
+    return found
 
 
 def _free_port(host: str) -> int:

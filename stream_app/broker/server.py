@@ -19,8 +19,15 @@ from stream_app.broker.config import HOST, Layout
 from stream_app.broker.errors import BrokerError
 from stream_app.broker.failures import explain_failure, port_was_taken
 from stream_app.broker.jars import class_path
-from stream_app.broker.ports import check_port, free_ports
+from stream_app.broker.ports import check_port, free_ports, more_ports
 from stream_app.broker.readiness import serving_cluster
+from stream_app.broker.security import (
+    LISTENERS,
+    BrokerSecurity,
+    format_arguments,
+    listener_lists,
+    write_security,
+)
 
 _START_TIMEOUT_S = 90  # 2 s on idle cores; a loaded machine may need many times that
 _POLL_S = 0.02
@@ -33,7 +40,8 @@ class EmbeddedKafka:
 
     `data_dir` holds topics and log files; without one, a temporary directory is used and removed
     at `stop`. `port` = None chooses a free one, and keeps it for later starts of this object.
-    `cache_dir` holds the jars (default: see `jars.default_cache`). A context manager.
+    `cache_dir` holds the jars (default: see `jars.default_cache`). `security` adds listeners with
+    TLS and logins, see `address`. A context manager.
     """
 
     def __init__(
@@ -41,9 +49,12 @@ class EmbeddedKafka:
         data_dir: Path | None = None,
         port: int | None = None,
         cache_dir: Path | None = None,
+        security: BrokerSecurity | None = None,
     ) -> None:
         self._given_data_dir = data_dir
         self._cache_dir = cache_dir
+        self._security = security
+        self._secure_ports: dict[str, int] = {}
         self._layout: Layout | None = None
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
@@ -60,6 +71,10 @@ class EmbeddedKafka:
     def bootstrap(self) -> str:
         """Address for clients, `host:port`."""
         return f"{HOST}:{self.port}"
+
+    def address(self, listener: str) -> str:
+        """Address of a listener of `security`: `SSL`, `SASL_SSL` or `SASL_PLAINTEXT`."""
+        return f"{HOST}:{self._secure_ports[listener]}"
 
     @property
     def data_dir(self) -> Path:
@@ -92,7 +107,7 @@ class EmbeddedKafka:
         try:
             for _ in range(_PORT_ATTEMPTS):
                 port, controller_port = free_ports(HOST, self._port)
-                config.write_configuration(layout, port, controller_port)
+                self._configure(layout, port, controller_port)
                 self._format(layout, jars)
                 self._launch(layout, jars)
                 if self._await_serving(layout, port):
@@ -168,12 +183,28 @@ class EmbeddedKafka:
             )
         return self._layout
 
+    def _configure(self, layout: Layout, port: int, controller_port: int) -> None:
+        if self._security is None:
+            config.write_configuration(layout, port, controller_port)
+            return
+        if not self._secure_ports or self._port is None:  # a start that has succeeded keeps them
+            found = more_ports(HOST, len(LISTENERS), {port, controller_port})
+            self._secure_ports = dict(zip(LISTENERS, found, strict=True))
+        config.write_configuration(
+            layout,
+            port,
+            controller_port,
+            more_listeners=listener_lists(self._secure_ports),
+            more_lines=write_security(layout, self._security, self._secure_ports),
+        )
+
     def _format(self, layout: Layout, jars: list[Path]) -> None:
         """Give a new data directory its cluster id, once."""
         if layout.cluster_id is not None:
             return
         tool = ("kafka.tools.StorageTool", "format", "-t", config.new_cluster_id(), "-c")
-        command = config.java_command(layout, jars, *tool, layout.server_properties.name)
+        users = format_arguments(self._security) if self._security is not None else []
+        command = config.java_command(layout, jars, *tool, layout.server_properties.name, *users)
         with layout.output_file.open("wb") as output:
             done = subprocess.run(
                 command,

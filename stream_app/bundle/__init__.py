@@ -1,8 +1,9 @@
 """Model releases: a directory that is verified as a whole before any of it serves."""
 
+from stream_app.bundle.files import BundleError
 from stream_app.bundle.golden import GoldenHistory
 from stream_app.bundle.load import Bundle, load_bundle
-from stream_app.bundle.manifest import BundleError, DataWindow, Manifest, RankingWeights
+from stream_app.bundle.manifest import DataWindow, Manifest, RankingWeights
 from stream_app.bundle.priors import FANOUT, Priors
 from stream_app.bundle.write import write_bundle
 

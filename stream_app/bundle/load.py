@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.bundle.arrays import decode_npy, expect_shape
+from stream_app.bundle.files import REBUILD, BundleError
 from stream_app.bundle.golden import TOP, check_golden, decode_golden
 from stream_app.bundle.manifest import (
     GOLDEN_FILE,
     ITEMS_FILE,
     PRIORS_FILE,
-    REBUILD,
+    STEP_FILE,
     VECTORS_FILE,
-    BundleError,
     Manifest,
     read_manifest,
     read_verified,
@@ -53,18 +53,25 @@ class Bundle:
         return self.manifest.release
 
 
-def load_bundle(path: Path | str, *, backend: str = "auto", index: str = "auto") -> Bundle:
+def load_bundle(
+    path: Path | str,
+    *,
+    backend: str = "auto",
+    index: str = "auto",
+    public_key: Path | str | None = None,
+) -> Bundle:
     """Verify, load and try out the bundle in the directory `path`.
 
     `backend` is one of `stream_app.encoders.load.BACKENDS`, `index` one of
-    `stream_app.retrieval.INDEX_KINDS`. Raises `BundleError` when a file is missing, damaged or
-    does not fit the others, and when the golden batch does not come out as recorded; and
-    `EncoderError` for a backend that is not available or a graph that it cannot run.
+    `stream_app.retrieval.INDEX_KINDS`. With `public_key`, a PEM file, the bundle must be signed
+    with that key, which is checked before anything of it is interpreted. Raises `BundleError` when
+    a file is missing, damaged or does not fit the others, or the golden batch does not come out as
+    recorded; and `EncoderError` for a backend that is not available or a graph that it cannot run.
     """
     if index not in INDEX_KINDS:
         raise BundleError(f"index {index!r} is unknown; use one of {', '.join(INDEX_KINDS)}")
     path = Path(path)
-    manifest = read_manifest(path)
+    manifest = read_manifest(path, Path(public_key) if public_key else None)
     spec = manifest.encoder
     contents = read_verified(path, manifest)
     with _explained(path, ITEMS_FILE):
@@ -74,7 +81,7 @@ def load_bundle(path: Path | str, *, backend: str = "auto", index: str = "auto")
         item_index = build_index(catalog.vectors, index)
     with _explained(path, PRIORS_FILE):
         priors = decode_priors(contents[PRIORS_FILE], len(ids))
-    encoder = load_encoder(spec, path, backend)
+    encoder = load_encoder(spec, path, backend, graph=contents[STEP_FILE])
     with _explained(path, GOLDEN_FILE):
         golden = decode_golden(
             contents[GOLDEN_FILE],

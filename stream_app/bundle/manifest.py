@@ -9,8 +9,16 @@ from typing import Annotated
 
 import msgspec
 
+from stream_app.bundle.files import (
+    NO_SIGNATURES,
+    REBUILD,
+    SIGNATURE_FILE,
+    BundleError,
+    SigningError,
+    read_file,
+    refuse_others,
+)
 from stream_app.encoders import EncoderSpec
-from stream_app.errors import UserError
 
 SCHEMA_VERSION = 1
 MANIFEST_FILE = "manifest.json"
@@ -21,18 +29,12 @@ GOLDEN_FILE = "golden.npz"
 STEP_FILE = "step.onnx"
 REQUIRED_FILES = (STEP_FILE, ITEMS_FILE, VECTORS_FILE, PRIORS_FILE, GOLDEN_FILE)
 
-REBUILD = "rebuild it with `stream-app train`"
-
 # Part of topic rows, file names and metric labels: nothing that needs quoting anywhere, no `@`.
 Label = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")]
 # A plain name in the bundle's own directory: a manifest must not reach out of it.
 FileName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 Weight = Annotated[float, msgspec.Meta(ge=0, le=1000)]
-
-
-class BundleError(UserError):
-    """A bundle cannot be loaded or written; the message names the file and says what to do."""
 
 
 class DataWindow(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,11 +96,34 @@ class _Version(msgspec.Struct):
     schema_version: int
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Read `manifest.json` of the bundle at `path`; raises `BundleError`."""
+def read_manifest(path: Path, public_key: Path | None = None) -> Manifest:
+    """Read `manifest.json` of the bundle at `path`; raises `BundleError`.
+
+    With `public_key`, only when it is signed with that key: before, nothing of it is interpreted.
+    """
+    return parse_manifest(path, read_signed(path, public_key))
+
+
+def read_signed(path: Path, public_key: Path | None) -> bytes:
+    """The bytes of the manifest, signed with `public_key` if one is given."""
     if not path.is_dir():
         raise BundleError(f"bundle {path}: no such directory; make one with `stream-app train`")
     raw = read_file(path, MANIFEST_FILE)
+    if public_key is not None:
+        _check_signature(path, raw, public_key)
+    return raw
+
+
+def _check_signature(path: Path, raw: bytes, public_key: Path) -> None:
+    try:  # a worker that takes any bundle needs no cryptography
+        from stream_app.bundle.signature import check_signature
+    except ModuleNotFoundError:
+        raise SigningError(NO_SIGNATURES) from None
+    check_signature(path, raw, public_key)
+
+
+def parse_manifest(path: Path, raw: bytes) -> Manifest:
+    """The manifest in `raw`, of the bundle at `path`; raises `BundleError`."""
     try:
         version = msgspec.json.decode(raw, type=_Version).schema_version
         if version > SCHEMA_VERSION:
@@ -123,21 +148,12 @@ def encode_manifest(manifest: Manifest) -> bytes:
 def read_verified(path: Path, manifest: Manifest) -> dict[str, bytes]:
     """Read every file that the manifest lists and compare its checksum; raises `BundleError`.
 
-    What is used afterwards are these bytes, not the files again. Other files are not looked at.
+    What is used afterwards are these bytes, not the files again. Other files are refused.
     """
+    refuse_others(path, {*manifest.files, MANIFEST_FILE, SIGNATURE_FILE})
     contents = {}
     for name, expected in manifest.files.items():
         contents[name] = read_file(path, name)
         if hashlib.sha256(contents[name]).hexdigest() != expected:
             raise BundleError(f"bundle {path}: {name} sha256 differs from the manifest; {REBUILD}")
     return contents
-
-
-def read_file(path: Path, name: str) -> bytes:
-    """Read one file of the bundle at `path`; raises `BundleError`."""
-    try:
-        return (path / name).read_bytes()
-    except FileNotFoundError:
-        raise BundleError(f"bundle {path}: {name} is missing; {REBUILD}") from None
-    except OSError as error:
-        raise BundleError(f"bundle {path}: {name} cannot be read: {error.strerror}") from error

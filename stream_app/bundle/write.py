@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.bundle.arrays import encode_npy
+from stream_app.bundle.files import BundleError
 from stream_app.bundle.golden import GoldenHistory, encode_golden, make_golden
 from stream_app.bundle.load import load_bundle
 from stream_app.bundle.manifest import (
@@ -24,7 +25,6 @@ from stream_app.bundle.manifest import (
     PRIORS_FILE,
     STEP_FILE,
     VECTORS_FILE,
-    BundleError,
     DataWindow,
     Manifest,
     RankingWeights,

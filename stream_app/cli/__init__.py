@@ -22,6 +22,7 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 COMMANDS = {
     "broker": ("stream_app.cli.broker", "Run an embedded Apache Kafka for development."),
+    "bundle": ("stream_app.cli.bundle", "Sign or verify a model release, or make keys."),
     "dead-letters": ("stream_app.cli.dead_letters", "List or replay rejected messages."),
     "demo": ("stream_app.cli.demo", "Stream MovieLens through Kafka and watch lists change."),
     "produce": ("stream_app.cli.produce", "Send events to the clicks and purchases topics."),

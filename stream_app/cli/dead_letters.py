@@ -82,7 +82,7 @@ async def _letters(
             if reason in (None, letter.reason) and topic in (None, letter.topic):
                 yield letter
 
-    async with follower(settings.bootstrap_servers, [name], from_start=True) as records:
+    async with follower(settings, [name], from_start=True) as records:
         yield selected(records)
 
 
@@ -112,7 +112,7 @@ async def _replay(
     selected = kept = 0
     async with (
         _letters(settings, reason, topic) as letters,
-        event_sender(settings.bootstrap_servers, prefix=settings.topic_prefix) as sender,
+        event_sender(settings) as sender,
         Deliveries() as deliveries,
     ):
         async for letter in letters:

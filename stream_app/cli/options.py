@@ -9,11 +9,16 @@ from typing import Any, TypeVar
 
 import click
 
+from stream_app import access
+from stream_app.secret import Secret
 from stream_app.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-CONNECTION = ("bootstrap_servers", "app_id", "topic_prefix")
+CONNECTION = (
+    "bootstrap_servers", "security_protocol", *access.TLS_FILES, *access.SASL_SETTINGS,
+    "app_id", "topic_prefix",
+)  # fmt: skip
 
 
 def connection_options(command: Command) -> Command:
@@ -34,11 +39,13 @@ def settings_from(config: Path | None, **flags: Any) -> Settings:
 def _with_options(command: Command, names: Collection[str]) -> Command:
     # The flag itself has no default: not given means that environment and file decide.
     for item in reversed([item for item in fields(Settings) if item.name in names]):
-        shown = item.default if item.default != "" else "empty"
+        secret = isinstance(item.default, Secret)
+        shown = item.default if str(item.default) else "empty"
         command = click.option(
             f"--{item.name.replace('_', '-')}",
-            type=type(item.default),
+            type=str if secret else type(item.default),
             help=f"{item.metadata['about']}  [default: {shown}]",
+            hidden=secret,  # there only to be refused with the reason
         )(command)
     config = click.option("--config", type=click.Path(path_type=Path), help="TOML settings file.")
     return config(command)

@@ -15,6 +15,7 @@ from schemas import Click, Encoding, Purchase
 from stream_app.cli.delivery import Deliveries
 from stream_app.cli.options import connection_options, settings_from
 from stream_app.errors import UserError
+from stream_app.settings import Settings
 from stream_app.streaming.clients import event_sender
 
 
@@ -33,8 +34,7 @@ def command(
     Only events that the brokers have acknowledged are counted.
     """
     settings = settings_from(config, **flags)
-    sent = asyncio.run(_send(_parsed(events), settings.bootstrap_servers, settings.topic_prefix,
-                             encoding, rate))  # fmt: skip
+    sent = asyncio.run(_send(settings, _parsed(events), encoding, rate))
     click.echo(f"sent {sent} events")
 
 
@@ -62,14 +62,10 @@ def _parsed(lines: TextIO) -> Iterator[Click | Purchase]:
 
 
 async def _send(
-    events: Iterator[Click | Purchase],
-    bootstrap_servers: str,
-    prefix: str,
-    encoding: Encoding,
-    rate: float,
+    settings: Settings, events: Iterator[Click | Purchase], encoding: Encoding, rate: float
 ) -> int:
     async with (
-        event_sender(bootstrap_servers, prefix=prefix, encoding=encoding) as sender,
+        event_sender(settings, encoding=encoding) as sender,
         Deliveries() as deliveries,
     ):
         began = time.monotonic()

@@ -43,7 +43,7 @@ async def _tail(
     name = settings.topic_prefix + topic
     wanted = user.encode() if user else None
     left = count
-    async with follower(settings.bootstrap_servers, [name], from_start=from_start) as records:
+    async with follower(settings, [name], from_start=from_start) as records:
         while left is None or left > 0:
             for record in await records.poll():
                 if wanted is None or record.key == wanted:

@@ -37,7 +37,7 @@ async def audit(settings: Settings, sent: Sequence[Click | Purchase]) -> Audit:
     changelog = changelog_topic(settings.app_id)
     dead = topic_name(settings.topic_prefix, DEAD_LETTERS)
     rejected: Counter[str] = Counter()
-    async with follower(settings.bootstrap_servers, [changelog, dead], from_start=True) as records:
+    async with follower(settings, [changelog, dead], from_start=True) as records:
         async for record in records.to_end():
             user_id = (record.key or b"").decode(errors="replace")
             if record.topic == dead:

@@ -60,11 +60,10 @@ class Streamer:
         Ends early, with the reason in `progress.gave_up`, when lists stop coming while events are
         open.
         """
-        servers, prefix = self._settings.bootstrap_servers, self._settings.topic_prefix
-        lists = topic_name(prefix, RECOMMENDATIONS)
+        lists = topic_name(self._settings.topic_prefix, RECOMMENDATIONS)
         async with (
-            follower(servers, [lists], from_start=False) as records,
-            event_sender(servers, prefix=prefix) as sender,
+            follower(self._settings, [lists], from_start=False) as records,
+            event_sender(self._settings) as sender,
         ):
             ticking = asyncio.create_task(_every(0.25, tick))
             try:

@@ -15,18 +15,24 @@ PLANNED_BACKENDS = ("tensorrt", "tensorrt_rtx", "torch")
 
 
 def load_encoder(
-    spec: EncoderSpec, directory: Path | str, backend: str = "auto", *, threads: int = 1
+    spec: EncoderSpec,
+    directory: Path | str,
+    backend: str = "auto",
+    *,
+    threads: int = 1,
+    graph: bytes | None = None,
 ) -> SequenceEncoder:
     """Load the encoder that `spec` describes from `directory`.
 
-    Raises `EncoderError` for a backend that is not available and for a graph that breaks the
-    contract or has other sizes than `spec`.
+    `graph` are the bytes of its step graph where these are already read and verified: the file
+    could have been changed since. Raises `EncoderError` for a backend that is not available and
+    for a graph that breaks the contract or has other sizes than `spec`.
     """
     if backend not in BACKENDS:
         why = "not available in this release" if backend in PLANNED_BACKENDS else "unknown"
         raise EncoderError(f"encoder backend {backend!r} is {why}; use one of {BACKENDS}")
     path = Path(directory) / STEP_FILE
-    encoder = OnnxEncoder(path, threads=threads)
+    encoder = OnnxEncoder(path, threads=threads, graph=graph)
     for name in ("dim", "state_size", "features"):
         found, expected = getattr(encoder, name), getattr(spec, name)
         if found != expected:

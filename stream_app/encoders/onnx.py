@@ -27,9 +27,12 @@ class OnnxEncoder:
 
     backend = "onnxruntime-cpu"
 
-    def __init__(self, path: Path | str, *, threads: int = 1) -> None:
-        """Load the step graph at `path`; raises `EncoderError` if it breaks the contract above."""
-        self._session = _open_session(Path(path), threads)
+    def __init__(self, path: Path | str, *, threads: int = 1, graph: bytes | None = None) -> None:
+        """Load the step graph at `path`, or its bytes in `graph`.
+
+        Raises `EncoderError` if it cannot be read or breaks the contract above.
+        """
+        self._session = _open_session(Path(path), threads, graph)
         widths = _input_widths(self._session, Path(path))
         self.state_size, self.dim, self.features = (widths[name] for name in INPUTS)
         self._probe(Path(path))
@@ -65,7 +68,7 @@ class OnnxEncoder:
                 )
 
 
-def _open_session(path: Path, threads: int) -> Any:
+def _open_session(path: Path, threads: int, graph: bytes | None) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -78,9 +81,8 @@ def _open_session(path: Path, threads: int) -> Any:
     try:
         # From bytes: a graph that refers to weights in another file, which no checksum covers,
         # cannot load.
-        return onnxruntime.InferenceSession(
-            path.read_bytes(), options, providers=["CPUExecutionProvider"]
-        )
+        raw = path.read_bytes() if graph is None else graph
+        return onnxruntime.InferenceSession(raw, options, providers=["CPUExecutionProvider"])
     except OSError as error:
         raise EncoderError(f"{path}: cannot be read: {error.strerror}") from error
     except Exception as error:  # ONNX Runtime's errors share no base class

@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -77,6 +78,12 @@ def start_metrics_server(
             f"metrics port {port} on {host} cannot be opened: {error}; set another with "
             "--metrics-port, 0 for a free one"
         ) from error
+    bound = ip_address(str(server.server_address[0]))
+    if not bound.is_loopback:
+        log.warning(
+            "metrics and health on %s can be read without a login, unencrypted, by anyone who "
+            "reaches that address: keep it private, or set metrics_host to 127.0.0.1", bound,
+        )  # fmt: skip
     return MetricsServer(server)
 
 

@@ -14,6 +14,7 @@ import faust
 
 from stream_app.settings import Settings
 from stream_app.streaming import consumer, coordinator, internals
+from stream_app.streaming.connection import faust_credentials
 from stream_app.streaming.recovery import RowsManager
 
 IDLE_FOR_EVER_S = 10 * 365 * 86_400.0
@@ -29,6 +30,7 @@ def create_app(settings: Settings, partitions: int) -> faust.App:
     app = faust.App(
         settings.app_id,
         broker="kafka://" + ";kafka://".join(settings.bootstrap_servers.split(",")),
+        broker_credentials=faust_credentials(settings),
         autodiscover=False,
         datadir=str(Path(gettempdir()) / "stream-app"),  # made at the start, never written to
         TableManager=RowsManager,

@@ -10,11 +10,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import TopicPartition
 
 from schemas import CLICKS, PURCHASES, Click, Encoding, Purchase, encode, topic_name
-from stream_app.streaming.topics import NoBrokerError, TopicsError, partition_counts
+from stream_app.settings import Settings
+from stream_app.streaming.connection import client_options
+from stream_app.streaming.refusals import connected, in_words
+from stream_app.streaming.topics import missing_topics, partition_counts
 
 
 class EventSender:
@@ -45,47 +47,40 @@ class EventSender:
 
 @asynccontextmanager
 async def event_sender(
-    bootstrap_servers: str, *, prefix: str = "", encoding: Encoding = "msgpack"
+    settings: Settings, *, encoding: Encoding = "msgpack"
 ) -> AsyncIterator[EventSender]:
     """A connected sender; leaving the block waits until everything is delivered.
 
-    Raises `NoBrokerError`.
+    Raises `NoBrokerError` or `AccessError`.
     """
-    producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap_servers, acks="all", enable_idempotence=True
-    )
-    await _start(producer, bootstrap_servers)
-    try:
-        yield EventSender(producer, prefix, encoding)
-    finally:
-        await producer.stop()
+    producer = AIOKafkaProducer(acks="all", enable_idempotence=True, **client_options(settings))
+    async with connected(producer, settings):
+        yield EventSender(producer, settings.topic_prefix, encoding)
 
 
 @asynccontextmanager
 async def follower(
-    bootstrap_servers: str, topics: Sequence[str], *, from_start: bool
+    settings: Settings, topics: Sequence[str], *, from_start: bool
 ) -> AsyncIterator[Follower]:
     """A consumer of whole topics that is positioned before the block is entered.
 
-    Raises `NoBrokerError`, or `TopicsError` when a topic does not exist.
+    Raises `NoBrokerError` or `AccessError`, `TopicsError` when a topic does not exist, and
+    `UserError` when it may not be read.
     """
-    partitions = await _partitions(bootstrap_servers, topics)
+    partitions = await _partitions(settings, topics)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers,
         enable_auto_commit=False,
         fetch_max_wait_ms=50,
         max_partition_fetch_bytes=4 << 20,
+        **client_options(settings),
     )
-    await _start(consumer, bootstrap_servers)
-    try:
+    async with connected(consumer, settings), in_words(settings):
         consumer.assign(partitions)  # a subscription would reset positions at a metadata change
         seek = consumer.seek_to_beginning if from_start else consumer.seek_to_end
         await seek(*partitions)
         for partition in partitions:  # seek_to_end is lazy: fix the position now
             await consumer.position(partition)
         yield Follower(consumer, partitions)
-    finally:
-        await consumer.stop()
 
 
 class Follower:
@@ -115,20 +110,9 @@ class Follower:
         return False
 
 
-async def _start(client: Any, bootstrap_servers: str) -> None:
-    try:
-        await client.start()
-    except KafkaConnectionError as error:
-        await client.stop()
-        raise NoBrokerError(f"no Kafka broker answers at {bootstrap_servers}: {error}") from None
-
-
-async def _partitions(bootstrap_servers: str, topics: Sequence[str]) -> list[TopicPartition]:
-    counts = await partition_counts(bootstrap_servers, topics)
+async def _partitions(settings: Settings, topics: Sequence[str]) -> list[TopicPartition]:
+    counts = await partition_counts(settings, topics)
     missing = set(topics) - counts.keys()
     if missing:
-        raise TopicsError(
-            f"topics are missing: {', '.join(sorted(missing))}; "
-            "make them with `stream-app topics create`"
-        )
+        raise missing_topics(settings, sorted(missing))
     return [TopicPartition(topic, part) for topic in topics for part in range(counts[topic])]

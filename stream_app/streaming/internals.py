@@ -63,6 +63,8 @@ PRIVATE_USES = (
                "coordinator.py",
                "an offset fetch's group-level error reads as nothing committed; and which answers "
                "confirm the membership is kept nowhere"),
+    PrivateUse("aiokafka.conn:AIOKafkaConnection", "connect", "refusals.py",
+               "clients log why a broker refuses them and raise one error for all reasons"),
     PrivateUse("faust.streams:Stream", "_on_message_in", "batches.py",
                "tells the sensors of a message in the stream, as the stream's own loop does"),
     PrivateUse("faust.app.base:App", "_fetcher", "recovery.py",

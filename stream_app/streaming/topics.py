@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from schemas import (
     CLICKS,
@@ -28,7 +28,8 @@ from schemas import (
 )
 from stream_app.errors import UserError
 from stream_app.settings import Settings
-from stream_app.streaming.exits import ExitCode
+from stream_app.streaming.connection import client_options
+from stream_app.streaming.refusals import connected, in_words
 
 COMPACTION_LAG_MS = 10 * 60 * 1000
 """A row written late by an owner that had lost its partition must not be the only one left. The
@@ -49,12 +50,6 @@ USER_TOPICS = (CLICKS, PURCHASES, RECOMMENDATIONS, DEAD_LETTERS)
 
 class TopicsError(UserError):
     """The topics are not as a worker needs them."""
-
-
-class NoBrokerError(UserError):
-    """No Kafka broker answers."""
-
-    exit_code = ExitCode.NO_BROKER
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +92,10 @@ def changelog_config() -> dict[str, str]:
 async def create(settings: Settings, partitions: int, replication: int) -> dict[str, str]:
     """Create what is missing; returns `created` or `exists` by topic name.
 
-    Raises `TopicsError` when the broker refuses a topic, `NoBrokerError` when none answers.
+    Raises `TopicsError` when the broker refuses a topic, `NoBrokerError` when none answers,
+    `AccessError` when one does not let us in.
     """
-    async with _admin(settings.bootstrap_servers) as admin:
+    async with admin_client(settings) as admin:
         outcome = {}
         for spec in specs(settings, partitions):
             topic = NewTopic(spec.name, spec.partitions, replication, topic_configs=spec.configs)
@@ -127,14 +123,14 @@ async def _wait_until_visible(admin: Any, names: Collection[str]) -> None:
 
 
 async def describe(settings: Settings) -> dict[str, int]:
-    """Partition counts of the topics that exist, by name. Raises `NoBrokerError`."""
+    """Partition counts of the topics that exist, by name. Raises like `create`."""
     names = [spec.name for spec in specs(settings, 1)]
-    return await partition_counts(settings.bootstrap_servers, names)
+    return await partition_counts(settings, names)
 
 
-async def partition_counts(bootstrap_servers: str, names: Iterable[str]) -> dict[str, int]:
-    """Partitions of those of the named topics that exist. Raises `NoBrokerError`."""
-    async with _admin(bootstrap_servers) as admin:
+async def partition_counts(settings: Settings, names: Iterable[str]) -> dict[str, int]:
+    """Partitions of those of the named topics that exist. Raises like `create`."""
+    async with admin_client(settings) as admin:
         existing = set(await admin.list_topics())
         wanted = [name for name in names if name in existing]
         described: list[dict[str, Any]] = await admin.describe_topics(wanted) if wanted else []
@@ -149,9 +145,7 @@ async def check(settings: Settings) -> int:
     counts = await describe(settings)
     missing = [spec.name for spec in specs(settings, 1) if spec.name not in counts]
     if missing:
-        raise TopicsError(
-            f"topics are missing: {', '.join(missing)}; make them with `stream-app topics create`"
-        )
+        raise missing_topics(settings, missing)
     names = [topic_name(settings.topic_prefix, topic) for topic in USER_TOPICS]
     user_topics = {name: counts[name] for name in (*names, changelog_topic(settings.app_id))}
     if len(set(user_topics.values())) != 1:
@@ -160,17 +154,20 @@ async def check(settings: Settings) -> int:
     return next(iter(user_topics.values()))
 
 
+def missing_topics(settings: Settings, names: Iterable[str]) -> TopicsError:
+    """The error for topics that the brokers do not show, which they also do without an ACL."""
+    unless = ", or let this user describe them" if settings.security_protocol != "PLAINTEXT" else ""
+    return TopicsError(
+        f"topics are missing: {', '.join(names)}; make them with `stream-app topics create`{unless}"
+    )
+
+
 @asynccontextmanager
-async def _admin(bootstrap_servers: str) -> AsyncIterator[Any]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=10_000)
-    try:
-        await admin.start()
-    except KafkaError as error:
-        raise NoBrokerError(f"no Kafka broker answers at {bootstrap_servers}: {error}") from None
-    try:
+async def admin_client(settings: Settings) -> AsyncIterator[Any]:
+    """A connected admin client. Raises `NoBrokerError` or `AccessError`, also from the block."""
+    admin = AIOKafkaAdminClient(request_timeout_ms=10_000, **client_options(settings))
+    async with connected(admin, settings), in_words(settings):
         yield admin
-    finally:
-        await admin.close()
 
 
 def source_topics(settings: Settings) -> dict[str, type[Click] | type[Purchase]]:

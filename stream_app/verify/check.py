@@ -37,10 +37,10 @@ async def verify(
     report = Report(scope.settled, scope.show_users, scope.examples)
     names = {f"{topic}/{number}" for topic in source_topics(settings) for number in numbers}
     places = [(topic, number) for topic in topics_read(settings) for number in numbers]
-    async with topic_reader(settings.bootstrap_servers, places) as reader:
+    async with topic_reader(settings, places) as reader:
         gatherer = Gatherer(settings, scope, reader, report, progress)
         for number in numbers:
-            commits = await committed_offsets(settings.bootstrap_servers, settings.app_id)
+            commits = await committed_offsets(settings)
             if not scope.settled and not commits:
                 raise TopicsError(
                     f"group {settings.app_id!r} has no committed offsets, so there is nothing to "

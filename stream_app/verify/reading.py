@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from stream_app.errors import UserError
-from stream_app.streaming.topics import NoBrokerError
+from stream_app.settings import Settings
+from stream_app.streaming.connection import client_options
+from stream_app.streaming.refusals import connected
+from stream_app.streaming.topics import admin_client
 
 FETCH_BYTES = 4 << 20
 """Per request: thousands of records, so that requests cost nothing beside them."""
@@ -27,29 +28,25 @@ class StalledError(UserError):
 
 @asynccontextmanager
 async def topic_reader(
-    bootstrap_servers: str, places: Collection[tuple[str, int]]
+    settings: Settings, places: Collection[tuple[str, int]]
 ) -> AsyncIterator[TopicReader]:
-    """A connected reader of partitions `(topic, number)`. Raises `NoBrokerError`."""
+    """A connected reader of partitions `(topic, number)`.
+
+    Raises `NoBrokerError` or `AccessError`.
+    """
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers,
         enable_auto_commit=False,
         auto_offset_reset="earliest",  # what retention deletes while we read is passed over
         fetch_max_wait_ms=10,  # all that is read is there already: waiting for more gains nothing
         max_partition_fetch_bytes=FETCH_BYTES,
+        **client_options(settings),
     )
-    try:
-        await consumer.start()
-    except KafkaError as error:
-        await consumer.stop()
-        raise NoBrokerError(f"no Kafka broker answers at {bootstrap_servers}: {error}") from None
-    try:
+    async with connected(consumer, settings):
         assigned = [TopicPartition(topic, number) for topic, number in places]
         # Once for all: each new assignment would cost the client a fifth of a second.
         consumer.assign(assigned)
         consumer.pause(*assigned)
         yield TopicReader(consumer)
-    finally:
-        await consumer.stop()
 
 
 class TopicReader:
@@ -112,17 +109,10 @@ class TopicReader:
                 )
 
 
-async def committed_offsets(bootstrap_servers: str, group: str) -> dict[str, int]:
-    """Committed offsets of a group by `topic/partition`. Raises `NoBrokerError`."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=10_000)
-    try:
-        await admin.start()
-    except KafkaError as error:
-        raise NoBrokerError(f"no Kafka broker answers at {bootstrap_servers}: {error}") from None
-    try:
-        offsets = await admin.list_consumer_group_offsets(group)
-    finally:
-        await admin.close()
+async def committed_offsets(settings: Settings) -> dict[str, int]:
+    """Committed offsets of the workers' group by `topic/partition`. Raises like `topic_reader`."""
+    async with admin_client(settings) as admin:
+        offsets = await admin.list_consumer_group_offsets(settings.app_id)
     return {
         f"{place.topic}/{place.partition}": int(committed.offset)
         for place, committed in offsets.items()

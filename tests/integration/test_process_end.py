@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 
 from schemas import Click, Purchase
 from stream_app.settings import Settings
+from stream_app.streaming import topics
 from stream_app.streaming.exits import ExitCode
 from stream_app.users.ids import item_hash
 from stream_app.users.state import events_of
@@ -123,12 +123,8 @@ def committed(settings: Settings) -> dict[tuple[str, int], int]:
     """The committed offsets of the source topics, by topic and partition."""
 
     async def run() -> dict[tuple[str, int], int]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
-        await admin.start()
-        try:
+        async with topics.admin_client(settings) as admin:
             found = await admin.list_consumer_group_offsets(settings.app_id)
-        finally:
-            await admin.close()
         return {(tp.topic, tp.partition): at.offset for tp, at in found.items() if at.offset >= 0}
 
     offsets = asyncio.run(run())

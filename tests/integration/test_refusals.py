@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from stream_app.bundle import signature
 from stream_app.demo.session import free_port
 from stream_app.settings import Settings
 from stream_app.streaming import topics
@@ -46,6 +47,12 @@ def test_a_damaged_bundle(settings, start_worker, tmp_path: Path) -> None:
     refused(start_worker, replace(settings, bundle=str(damaged)), 2, "step.onnx", "sha256")
 
 
+def test_a_bundle_that_is_not_signed(settings, start_worker, tmp_path: Path) -> None:
+    signature.write_keys(tmp_path / "release.key", tmp_path / "release.pub")
+    public = str(tmp_path / "release.pub")
+    refused(start_worker, replace(settings, bundle_public_key=public), 2, "is not signed")
+
+
 def test_a_wrong_setting(settings, start_worker) -> None:
     refused(start_worker, settings, 2, "STREAM_APP_BATCH_MAX", "many", STREAM_APP_BATCH_MAX="many")
 
@@ -81,7 +88,7 @@ def test_a_topic_that_vanishes_is_no_silent_idleness(settings, start_worker, rec
     send_raw(settings, settings.topic_prefix + "clicks", [record])
 
     async def delete() -> None:
-        async with topics._admin(settings.bootstrap_servers) as admin:
+        async with topics.admin_client(settings) as admin:
             await admin.delete_topics([settings.topic_prefix + "purchases"])
 
     asyncio.run(delete())

@@ -19,6 +19,7 @@ from confluent_kafka.admin import (
 
 from stream_app.settings import Settings
 from stream_app.streaming.changelog import ChangelogReader
+from stream_app.streaming.connection import client_options
 from stream_app.streaming.expiry import Expiry, StreamClock
 from stream_app.streaming.ownership import UserRows
 from stream_app.streaming.publisher import Publisher
@@ -35,7 +36,7 @@ DAY_MS = 86_400_000
 @asynccontextmanager
 async def owner(settings: Settings, store: RowStore | None = None) -> AsyncIterator[UserRows]:
     """Rows of one worker."""
-    options = {"bootstrap_servers": settings.bootstrap_servers}
+    options = client_options(settings)
     topic = changelog_topic(settings.app_id)
     publisher = Publisher(options, "test")
     await publisher.start()

@@ -431,7 +431,7 @@ def test_a_killed_worker_and_the_next_leave_nothing_to_find(settings, start_work
     assert found(live) == {}, live.as_dict()
     ends = Counter(f"{r.topic}/{r.partition}" for r in read(settings, "clicks", "purchases"))
     wait_for(
-        lambda: asyncio.run(committed_offsets(settings.bootstrap_servers, settings.app_id)) == ends,
+        lambda: asyncio.run(committed_offsets(settings)) == ends,
         "everything committed",
     )
     settled = asyncio.run(verify(settings, Scope(settled=True)))

@@ -22,9 +22,7 @@ def send(
     """Send events; returns their record metadata (topic, partition, offset), in order."""
 
     async def run() -> list[Any]:
-        async with event_sender(
-            settings.bootstrap_servers, prefix=settings.topic_prefix, encoding=encoding
-        ) as sender:
+        async with event_sender(settings, encoding=encoding) as sender:
             return [await future for future in [await sender.send(event) for event in events]]
 
     return asyncio.run(run())
@@ -34,7 +32,7 @@ def send_raw(settings: Settings, topic: str, records: Sequence[tuple[Any, Any]])
     """Send records (key, value) as they are to a full topic name."""
 
     async def run() -> None:
-        async with event_sender(settings.bootstrap_servers) as sender:
+        async with event_sender(settings) as sender:
             for key, value in records:
                 await sender.send_raw(topic, key, value)
 
@@ -50,7 +48,7 @@ def read_full(settings: Settings, *topics: str) -> list[Any]:
     """All records of topics by their full names."""
 
     async def run() -> list[Any]:
-        async with follower(settings.bootstrap_servers, topics, from_start=True) as records:
+        async with follower(settings, topics, from_start=True) as records:
             return [record async for record in records.to_end()]
 
     return asyncio.run(run())

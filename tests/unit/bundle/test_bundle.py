@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
 
 import msgspec
@@ -105,10 +106,50 @@ def test_the_same_parts_give_the_same_bytes(original, tmp_path):
         assert (original / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
-def test_other_files_in_the_directory_are_ignored(bundle):
-    (bundle / "NOTES.md").write_text("how this was made")
+def test_a_bundle_is_exactly_what_its_manifest_lists(bundle):
+    (bundle / "weights.bin").write_text("not covered by any checksum")
+    with pytest.raises(BundleError, match=r"holds weights.bin, which the manifest does not list"):
+        load_bundle(bundle)
+    (bundle / "weights.bin").unlink()
     (bundle / "more").mkdir()
+    with pytest.raises(BundleError, match=r"holds more, which the manifest does not list"):
+        load_bundle(bundle)
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+def test_a_link_instead_of_a_file_is_refused(bundle, tmp_path, name):
+    (bundle / name).rename(tmp_path / "elsewhere")
+    (bundle / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(BundleError, match=rf"{name} is a symbolic link"):
+        load_bundle(bundle)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_plain_file_is_refused_and_not_waited_for(bundle, make):
+    (bundle / "vectors.npy").unlink()
+    make(bundle / "vectors.npy")
+    with pytest.raises(BundleError, match=r"vectors.npy (is not a plain file|cannot be read)"):
+        load_bundle(bundle)
+
+
+def test_a_bundle_can_be_reached_through_a_link(bundle, tmp_path):
+    """How releases are switched: `current` points at one of them."""
+    (tmp_path / "current").symlink_to(bundle)
+    assert load_bundle(tmp_path / "current").release == "sample@1"
+
+
+def test_the_graph_that_was_verified_is_the_one_that_runs(bundle, monkeypatch):
+    """A file that is changed between its check and its use changes nothing."""
+    read = load.read_verified
+
+    def changed_afterwards(path, manifest):
+        contents = read(path, manifest)
+        (path / "step.onnx").write_bytes(b"changed")
+        return contents
+
+    monkeypatch.setattr(load, "read_verified", changed_afterwards)
     assert load_bundle(bundle).release == "sample@1"
+    assert (bundle / "step.onnx").read_bytes() == b"changed"
 
 
 def test_fields_of_a_later_release_are_ignored(bundle):

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from stream_app.observability.server import MetricsServerError, start_metrics_server
+from stream_app.settings import Settings
 
 
 class Worker:
@@ -114,3 +115,25 @@ def test_a_closed_server_frees_its_port(worker):
     second = start_metrics_server(first.port, live=lambda: worker.live, ready=lambda: worker.ready)
     assert second.port == first.port
     second.close()
+
+
+def up():
+    return True, "running"
+
+
+@pytest.mark.parametrize(
+    ("host", "warned"),
+    [("127.0.0.1", False), ("localhost", False), ("0.0.0.0", True), ("", True)],
+)
+def test_only_the_loopback_is_silent(caplog, host, warned):
+    """There is no login: who binds it to another address is told so."""
+    start_metrics_server(0, host, live=up, ready=up, registry=CollectorRegistry()).close()
+    assert ("can be read without a login, unencrypted" in caplog.text) == warned
+
+
+def test_the_loopback_is_the_default():
+    assert Settings().metrics_host == "127.0.0.1"
+    server = start_metrics_server(0, live=up, ready=up, registry=CollectorRegistry())
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.2", server.port), 5)
+    server.close()
