@@ -156,7 +156,7 @@ async def _relay(settings: Settings, row_bytes: int, list_bytes: int) -> tuple[i
     row, made, seen = b"r" * row_bytes, b"l" * list_bytes, 0
     began = time.process_time()
     async with follower(settings, [topic], from_start=True) as records:
-        ends = await records._consumer.end_offsets(records._partitions)
+        ends = await records.consumer.end_offsets(records.partitions)
         left = sum(ends.values())
         while seen < left:
             arrived = await records.poll(0.5)

@@ -8,7 +8,8 @@ from schemas.codec import (
     decode_output,
     encode,
 )
-from schemas.dead_letters import dead_letter, dead_letter_headers
+from schemas.dead_letters import KEPT_VALUE_BYTES, dead_letter, dead_letter_headers
+from schemas.duplicates import find_duplicate_key
 from schemas.errors import Reason, RejectedMessage
 from schemas.messages import (
     MAX_ID_BYTES,
@@ -37,6 +38,7 @@ __all__ = [
     "CLICKS",
     "DEAD_LETTERS",
     "DEFAULT_PARTITIONS",
+    "KEPT_VALUE_BYTES",
     "MAX_CLOCK_SKEW_MS",
     "MAX_ID_BYTES",
     "MAX_VALUE_BYTES",
@@ -61,5 +63,6 @@ __all__ = [
     "decode",
     "decode_output",
     "encode",
+    "find_duplicate_key",
     "topic_name",
 ]

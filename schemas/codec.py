@@ -89,6 +89,8 @@ def _parse(kind: type, payload: bytes) -> Any:
         if first is not None and (_SMALL_MAP <= first < _SMALL_MAP_END or first in _LARGE_MAPS):
             return _FROM_MSGPACK[kind].decode(payload)
     except msgspec.ValidationError as error:
+        # The decoder stops at the first wrong field; what is no message at all has no fields.
+        _refuse_damage(payload)
         raise RejectedMessage(Reason.VALIDATION_ERROR, str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RejectedMessage(Reason.DECODE_ERROR, str(error)) from None
@@ -127,14 +129,19 @@ def _distinct_fields(message: Click | Purchase) -> int:
 
 def _refuse_duplicate_keys(payload: bytes) -> None:
     """Two values under one key mean different things to different readers: keep neither."""
-    try:
-        key = find_duplicate_key(payload)
-    except (ValueError, RecursionError) as error:
-        detail = f"damaged in an unknown field: {error}"
-        raise RejectedMessage(Reason.DECODE_ERROR, detail) from None
+    key = _refuse_damage(payload)
     if key is not None:
         detail = f"an object names the key {_short(key)} twice"
         raise RejectedMessage(Reason.VALIDATION_ERROR, detail)
+
+
+def _refuse_damage(payload: bytes) -> str | None:
+    """Refuse what is not well-formed to its end; returns a key that is named twice, if any."""
+    try:
+        return find_duplicate_key(payload)
+    except (ValueError, RecursionError) as error:
+        detail = f"damaged behind what was read first: {error}"
+        raise RejectedMessage(Reason.DECODE_ERROR, detail) from None
 
 
 def _check_id_bytes(message: Click | Purchase) -> None:

@@ -12,8 +12,12 @@ from schemas.codec import MAX_VALUE_BYTES
 from schemas.errors import RejectedMessage
 from schemas.messages import DeadLetter
 
-# Together they stay below the broker's default limit of 1 MiB, even as base64 in JSON.
-# Only a value that was too large to be applied is ever cut.
+KEPT_VALUE_BYTES = 16 * 1024
+"""What is kept of a value above `MAX_VALUE_BYTES`: enough to see what it was. It is cut in any case
+and can never be applied, and a flood of them must cost less to turn away than to send."""
+
+# Together with a whole value they stay below the broker's default limit of 1 MiB, even as base64
+# in JSON. Only a value that was too large to be applied is ever cut.
 _MAX_KEY_BYTES = 4 * 1024
 _MAX_HEADERS_BYTES = 64 * 1024
 _HEADER_OVERHEAD_BYTES = 16
@@ -39,7 +43,7 @@ def dead_letter(
         key = key[:_MAX_KEY_BYTES]
         truncated.append("key")
     if value is not None and len(value) > MAX_VALUE_BYTES:
-        value = value[:MAX_VALUE_BYTES]
+        value = value[:KEPT_VALUE_BYTES]
         truncated.append("value")
     kept = tuple(_fitting(headers))
     if len(kept) < len(headers):

@@ -43,5 +43,9 @@ def _refuse(pairs: Iterable[tuple[Any, Any]]) -> None:
             seen.add(key)
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
 # Integers stay text: nothing reads them, and long ones would hit the interpreter's digit limit.
-_JSON = json.JSONDecoder(object_pairs_hook=_refuse, parse_int=str)
+_JSON = json.JSONDecoder(object_pairs_hook=_refuse, parse_int=str, parse_constant=_refuse_constant)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas.messages import Click, Purchase, Recommendation, ServingModel, Trigger
 from stream_app.advance import Advancer, UserUpdate
@@ -31,6 +32,7 @@ from stream_app.ranking import (
     build_pipeline,
     user_batch,
 )
+from stream_app.ranking.live import caps
 from stream_app.users.actions import PURCHASE, action_code
 from stream_app.users.features import FEATURES
 from stream_app.users.ids import item_hash
@@ -159,18 +161,20 @@ class Recommender:
         outcomes: list[Outcome] = []
         events: list[SourceEvent] = []
         previous: list[int] = []
+        counted: list[bool] = []
         for source in messages:
             user_id = source.message.user_id
             update = updates.get(user_id)
             if update is None:
                 update = updates[user_id] = self._advancer.begin(states.get(user_id))
             event = _source_event(source)
-            before = update.state.history
+            before = update.state
             outcome = update.take(event)
             outcomes.append(outcome)
             events.append(event)
-            previous.append(newest_item(before) if outcome is Outcome.APPLIED else NO_ITEM)
-        self._learn(messages, events, previous, outcomes)
+            previous.append(newest_item(before.history) if outcome is Outcome.APPLIED else NO_ITEM)
+            counted.append(outcome in NEW and caps.counts(before, event))
+        self._learn(messages, events, previous, np.array(counted, np.bool_))
         return updates, outcomes
 
     def _learn(
@@ -178,16 +182,16 @@ class Recommender:
         messages: Sequence[SourceMessage],
         events: list[SourceEvent],
         previous: list[int],
-        outcomes: list[Outcome],
+        counted: NDArray[np.bool_],
     ) -> None:
+        """`counted` says which events are new, and not more of one user than the others' worth."""
         catalog = self.bundle.catalog
         items = catalog.lookup(np.array([event.item for event in events], np.uint64))
-        new = np.array([outcome in NEW for outcome in outcomes], np.bool_)
-        for place in np.flatnonzero(new & (items < 0)).tolist():
+        for place in np.flatnonzero(counted & (items < 0)).tolist():
             items[place] = catalog.index_or_add(messages[place].message.item_id)
         before = catalog.lookup(np.array(previous, np.uint64))
         times = np.array([event.timestamp_ms for event in events], np.int64)
-        self._live.learn(len(catalog), before[new], items[new], times[new])
+        self._live.learn(len(catalog), before[counted], items[counted], times[counted])
 
     def _recommend(
         self,

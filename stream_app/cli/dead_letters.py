@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import click
 
@@ -19,19 +20,25 @@ from schemas import (
     decode_output,
     topic_name,
 )
-from stream_app.cli.delivery import Deliveries
+from stream_app.cli.dead_letter_file import (
+    Replay,
+    as_it_was,
+    origin_of,
+    read_corrected,
+    to_line,
+)
+from stream_app.cli.delivery import Deliveries, kafka_errors
 from stream_app.cli.options import connection_options, settings_from
 from stream_app.errors import UserError
 from stream_app.settings import Settings
 from stream_app.streaming.clients import event_sender, follower
-
-REPLAYED_FROM = "replayed-from"
-"""Header of a replayed record: topic, partition and offset of the first attempt."""
+from stream_app.streaming.replays import already_replayed, replayed_header
+from stream_app.streaming.topics import source_topics
 
 
 @click.group()
 def command() -> None:
-    """List or replay rejected messages."""
+    """List, export or replay rejected messages."""
 
 
 def _selection(function: Any) -> Any:
@@ -56,31 +63,64 @@ def list_(config: Path | None, reason: str | None, topic: str | None, **flags: A
 
 @command.command()
 @_selection
-@click.option("--dry-run", is_flag=True, help="Say what would be sent, send nothing.")
-def replay(
-    config: Path | None, reason: str | None, topic: str | None, dry_run: bool, **flags: Any
-) -> None:
-    """Send the original records to their topics again, with key, value and headers.
+def export(config: Path | None, reason: str | None, topic: str | None, **flags: Any) -> None:
+    """Print dead letters as lines of JSON, to be corrected in an editor and replayed.
 
-    Every selected record is sent each time: give events an `event_id` and a second replay changes
-    nothing. What was cut because of its size is not sent.
+    A value is shown decoded where it can be: {"json": ...}, {"msgpack": ...}, {"text": ...} or
+    {"base64": ...}. Correct `key`, `value` and `headers`, delete the lines that are not worth it.
     """
     settings = settings_from(config, **flags)
-    sent, kept = asyncio.run(_replay(settings, reason, topic, dry_run))
-    click.echo(f"{'would send' if dry_run else 'sent'} {sent} records, left {kept} that were cut")
+    count = asyncio.run(_export(settings, reason, topic))
+    click.echo(f"{count} dead letters", err=True)
+
+
+@command.command()
+@click.argument("file", type=click.File("rb"), required=False)
+@_selection
+@click.option("--dry-run", is_flag=True, help="Say what would be sent, send nothing.")
+@click.option(
+    "--never-before",
+    is_flag=True,
+    help="None of these was replayed before, though the source topics no longer reach back so far.",
+)
+def replay(
+    config: Path | None,
+    file: BinaryIO | None,
+    reason: str | None,
+    topic: str | None,
+    dry_run: bool,
+    never_before: bool,
+    **flags: Any,
+) -> None:
+    """Send corrected records of FILE (from `export`), or without FILE the original ones.
+
+    Each is sent once, also when this is run again or was interrupted: what stands in the source
+    topics already is left out. A corrected record must be valid; if one is not, none is sent.
+    Without FILE, what was cut because of its size is not sent.
+    """
+    settings = settings_from(config, **flags)
+    if file is not None and (reason or topic):
+        raise click.UsageError("--reason and --topic select from the topic; FILE says it all")
+    with kafka_errors("replaying dead letters"):
+        done = asyncio.run(_replay(settings, file, reason, topic, dry_run, never_before))
+    click.echo(
+        f"{'would send' if dry_run else 'sent'} {done.sent} records, "
+        f"left {done.before} that were sent before and {done.cut} that were cut"
+    )
 
 
 @asynccontextmanager
 async def _letters(
     settings: Settings, reason: str | None, topic: str | None
-) -> AsyncIterator[AsyncIterator[DeadLetter]]:
+) -> AsyncIterator[AsyncIterator[tuple[DeadLetter, int]]]:
+    """The selected dead letters, each with the time at which it was written (Unix ms)."""
     name = topic_name(settings.topic_prefix, DEAD_LETTERS)
 
-    async def selected(records: Any) -> AsyncIterator[DeadLetter]:
+    async def selected(records: Any) -> AsyncIterator[tuple[DeadLetter, int]]:
         async for record in records.to_end():
             letter = _letter(record)
             if reason in (None, letter.reason) and topic in (None, letter.topic):
-                yield letter
+                yield letter, record.timestamp
 
     async with follower(settings, [name], from_start=True) as records:
         yield selected(records)
@@ -99,31 +139,77 @@ def _letter(record: Any) -> DeadLetter:
 async def _list(settings: Settings, reason: str | None, topic: str | None) -> Counter[str]:
     totals: Counter[str] = Counter()
     async with _letters(settings, reason, topic) as letters:
-        async for letter in letters:
+        async for letter, _ in letters:
             totals[letter.reason] += 1
             where = f"{letter.topic}/{letter.partition}@{letter.offset}"
             click.echo(f"{letter.reason:20} {where:28} {letter.detail}")
     return totals
 
 
+async def _export(settings: Settings, reason: str | None, topic: str | None) -> int:
+    count = 0
+    async with _letters(settings, reason, topic) as letters:
+        async for letter, rejected_ms in letters:
+            count += 1
+            click.echo(to_line(letter, rejected_ms))
+    return count
+
+
+class _Done(NamedTuple):
+    sent: int
+    before: int
+    """Found in the source topics, so not sent again."""
+    cut: int
+
+
 async def _replay(
-    settings: Settings, reason: str | None, topic: str | None, dry_run: bool
-) -> tuple[int, int]:
-    selected = kept = 0
+    settings: Settings,
+    file: BinaryIO | None,
+    reason: str | None,
+    topic: str | None,
+    dry_run: bool,
+    never_before: bool,
+) -> _Done:
+    cut = 0
+    if file is not None:
+        now_ms = time.time_ns() // 1_000_000
+        replays = read_corrected(file, source_topics(settings), now_ms)
+    else:
+        replays, cut = await _originals(settings, reason, topic)
+    before = await _sent_before(settings, replays, never_before)
+    waiting = [one for one in replays if one.origin not in before]
+    if dry_run:
+        return _Done(len(waiting), len(replays) - len(waiting), cut)
     async with (
-        _letters(settings, reason, topic) as letters,
         event_sender(settings) as sender,
         Deliveries() as deliveries,
     ):
-        async for letter in letters:
+        for one in waiting:
+            headers = (*one.headers, replayed_header(one.origin))
+            await deliveries.add(sender.send_raw(one.topic, one.key, one.value, headers))
+    return _Done(deliveries.acknowledged, len(replays) - len(waiting), cut)
+
+
+async def _originals(
+    settings: Settings, reason: str | None, topic: str | None
+) -> tuple[list[Replay], int]:
+    """The selected records as they were, and the number of those that were cut."""
+    replays: dict[str, Replay] = {}
+    cut = set()
+    async with _letters(settings, reason, topic) as letters:
+        async for letter, rejected_ms in letters:
+            origin = origin_of(letter)
             if letter.truncated:
-                kept += 1
-                continue
-            selected += 1
-            if not dry_run:
-                origin = f"{letter.topic}/{letter.partition}@{letter.offset}".encode()
-                headers = (*letter.headers, (REPLAYED_FROM, origin))
-                await deliveries.add(
-                    sender.send_raw(letter.topic, letter.key, letter.value, headers)
-                )
-    return selected if dry_run else deliveries.acknowledged, kept
+                cut.add(origin)
+            elif origin not in replays:  # a worker that died may have written a letter twice
+                replays[origin] = as_it_was(letter, rejected_ms)
+    return list(replays.values()), len(cut)
+
+
+async def _sent_before(settings: Settings, replays: list[Replay], never_before: bool) -> set[str]:
+    since: dict[str, int] = {}
+    for one in replays:
+        since[one.topic] = min(since.get(one.topic, one.rejected_ms), one.rejected_ms)
+    if not since:
+        return set()
+    return await already_replayed(settings, since, trust_gaps=never_before)

@@ -13,7 +13,7 @@ from typing import Any
 import faust
 
 from stream_app.settings import Settings
-from stream_app.streaming import consumer, coordinator, internals
+from stream_app.streaming import consumer, coordinator, internals, lenient
 from stream_app.streaming.connection import faust_credentials
 from stream_app.streaming.recovery import RowsManager
 
@@ -27,6 +27,7 @@ def create_app(settings: Settings, partitions: int) -> faust.App:
     """Build the application; topics are made by `stream-app topics create`, never by Faust."""
     internals.check_versions()
     coordinator.install()
+    lenient.install()
     app = faust.App(
         settings.app_id,
         broker="kafka://" + ";kafka://".join(settings.bootstrap_servers.split(",")),

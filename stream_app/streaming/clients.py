@@ -14,6 +14,7 @@ from aiokafka.structs import TopicPartition
 
 from schemas import CLICKS, PURCHASES, Click, Encoding, Purchase, encode, topic_name
 from stream_app.settings import Settings
+from stream_app.streaming import lenient
 from stream_app.streaming.connection import client_options
 from stream_app.streaming.refusals import connected, in_words
 from stream_app.streaming.topics import missing_topics, partition_counts
@@ -67,6 +68,7 @@ async def follower(
     Raises `NoBrokerError` or `AccessError`, `TopicsError` when a topic does not exist, and
     `UserError` when it may not be read.
     """
+    lenient.install()  # a tool must be able to read what a worker reads
     partitions = await _partitions(settings, topics)
     consumer = AIOKafkaConsumer(
         enable_auto_commit=False,
@@ -87,17 +89,17 @@ class Follower:
     """Records of some topics, in batches as they arrive."""
 
     def __init__(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
-        self._consumer = consumer
-        self._partitions = partitions
+        self.consumer = consumer
+        self.partitions = partitions
 
     async def poll(self, timeout_s: float = 1.0) -> list[Any]:
         """Records that have arrived, or none after `timeout_s`; in order within a partition."""
-        fetched = await self._consumer.getmany(timeout_ms=int(timeout_s * 1000))
+        fetched = await self.consumer.getmany(timeout_ms=int(timeout_s * 1000))
         return [record for records in fetched.values() for record in records]
 
     async def to_end(self) -> AsyncIterator[Any]:
         """The records that are there now, then stop."""
-        ends = await self._consumer.end_offsets(self._partitions)
+        ends = await self.consumer.end_offsets(self.partitions)
         while await self._behind(ends):
             for record in await self.poll():
                 if record.offset < ends[TopicPartition(record.topic, record.partition)]:
@@ -105,7 +107,7 @@ class Follower:
 
     async def _behind(self, ends: dict[TopicPartition, int]) -> bool:
         for partition, end in ends.items():
-            if await self._consumer.position(partition) < end:
+            if await self.consumer.position(partition) < end:
                 return True
         return False
 

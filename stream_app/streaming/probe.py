@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import faust
+from faust.exceptions import ConsumerNotStarted
 
 from stream_app.streaming.activity import Standing
 from stream_app.streaming.coordinator import membership_of
 
 ATTEMPTS = 5
 """A collection may change while it is read; that it does so several times in a row is a fault."""
+
+_CHANGED = (RuntimeError, KeyError, AttributeError, AssertionError)
 
 Partition = tuple[str, int]
 """Topic and number."""
@@ -107,7 +110,7 @@ def snapshot(app: faust.App, sources: frozenset[str], agent: Standing) -> Snapsh
     for _ in range(ATTEMPTS - 1):
         try:
             return _look(app, sources, agent)
-        except (RuntimeError, KeyError, AttributeError, AssertionError):  # changed meanwhile
+        except (*_CHANGED, ConsumerNotStarted):
             continue
     return _look(app, sources, agent)
 

@@ -185,7 +185,8 @@ def test_a_rejected_record_becomes_a_dead_letter_on_its_partition(
     (letter,) = letters_of(work)
     assert (letter.topic, letter.partition, letter.offset) == (topic, 3, 7)
     assert (letter.timestamp_ms, letter.key, letter.headers) == (NOW, key, (("trace", b"1"),))
-    assert letter.value == (value if value is None else value[: schemas.MAX_VALUE_BYTES])
+    cut = reason is Reason.TOO_LARGE
+    assert letter.value == (value[: schemas.KEPT_VALUE_BYTES] if cut and value else value)
 
 
 def test_rejected_records_change_nothing_of_the_good_ones() -> None:

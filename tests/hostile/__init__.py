@@ -1,0 +1,1 @@
+"""Sick and hostile input: generators of payloads and of raw record batches, and their tests."""
