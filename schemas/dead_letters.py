@@ -12,6 +12,10 @@ from schemas.codec import MAX_VALUE_BYTES
 from schemas.errors import RejectedMessage
 from schemas.messages import DeadLetter
 
+FIRST_APPENDED = "first-appended-ms"
+"""Header of a record that is sent again: when Kafka appended it first, Unix ms in ASCII. An erasure
+that came in between applies to it."""
+
 # Together they stay below the broker's default limit of 1 MiB, even as base64 in JSON.
 # Only a value that was too large to be applied is ever cut.
 _MAX_KEY_BYTES = 4 * 1024

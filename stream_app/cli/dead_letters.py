@@ -13,6 +13,7 @@ import click
 
 from schemas import (
     DEAD_LETTERS,
+    FIRST_APPENDED,
     DeadLetter,
     Reason,
     RejectedMessage,
@@ -122,7 +123,8 @@ async def _replay(
             selected += 1
             if not dry_run:
                 origin = f"{letter.topic}/{letter.partition}@{letter.offset}".encode()
-                headers = (*letter.headers, (REPLAYED_FROM, origin))
+                appended = (FIRST_APPENDED, str(letter.timestamp_ms).encode())
+                headers = (*letter.headers, (REPLAYED_FROM, origin), appended)
                 await deliveries.add(
                     sender.send_raw(letter.topic, letter.key, letter.value, headers)
                 )

@@ -31,10 +31,10 @@ from agents.engine import Engine
 
 work = Engine.work
 
-def failing(self, records, rows):
+def failing(self, records, *others):
     if any(b"boom" in record.value for record in records):
         raise RuntimeError("injected")
-    return work(self, records, rows)
+    return work(self, records, *others)
 
 Engine.work = failing
 """
