@@ -28,7 +28,7 @@ from stream_app.streaming.topics import NoBrokerError, TopicsError, partition_co
 
 
 class EventSender:
-    """Sends clicks, purchases and erasures, keyed by user; the default partitioner is Kafka's murmur2."""
+    """Sends events and erasures, keyed by user; the default partitioner is Kafka's murmur2."""
 
     def __init__(self, producer: AIOKafkaProducer, prefix: str, encoding: Encoding) -> None:
         self._producer = producer

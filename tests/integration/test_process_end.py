@@ -119,8 +119,8 @@ def events(first: int, count: int) -> list[Click | Purchase]:
     ]
 
 
-def committed(settings: Settings) -> dict[tuple[str, int], int]:
-    """The committed offsets of the source topics, by topic and partition."""
+def committed(settings: Settings, *topics: str) -> dict[tuple[str, int], int]:
+    """The committed offsets by topic and partition; of the topics of events by default."""
 
     async def run() -> dict[tuple[str, int], int]:
         admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
@@ -132,7 +132,7 @@ def committed(settings: Settings) -> dict[tuple[str, int], int]:
         return {(tp.topic, tp.partition): at.offset for tp, at in found.items() if at.offset >= 0}
 
     offsets = asyncio.run(run())
-    sources = {settings.topic_prefix + name for name in ("clicks", "purchases")}
+    sources = {settings.topic_prefix + name for name in topics or ("clicks", "purchases")}
     return {tp: offset for tp, offset in offsets.items() if tp[0] in sources}
 
 
