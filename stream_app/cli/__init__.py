@@ -30,6 +30,7 @@ COMMANDS = {
     "tail": ("stream_app.cli.tail", "Follow a topic and print its messages."),
     "topics": ("stream_app.cli.topics", "Create or check the topics."),
     "train": ("stream_app.cli.train", "Train a model and write a bundle."),
+    "verify": ("stream_app.cli.verify", "Check that nothing was lost, doubled or left behind."),
     "worker": ("agents.command", "Consume events and publish recommendations."),
 }
 
