@@ -15,9 +15,9 @@ from typing import NamedTuple
 import msgspec
 
 from agents.records import Record
-from schemas import FIRST_APPENDED, ErasureReceipt, ErasureRequest, Remaining
+from schemas import ErasureReceipt, ErasureRequest, Remaining
 from stream_app.users.codec import decode_state, encode_state
-from stream_app.users.erasure import Erasure, begun_after, fresh_state
+from stream_app.users.erasure import Erasure, begun_after, first_appended_ms, fresh_state
 from stream_app.users.state import UserState
 
 Holdings = Callable[[int], tuple[Remaining, ...]]
@@ -84,7 +84,9 @@ def erase(
     left = Erased([], dict(rows))
     for record in records:
         erasure = newest.get(record.key) if record.key else None
-        covered = erasure is not None and erasure.covers(first_appended_ms(record))
+        covered = erasure is not None and erasure.covers(
+            first_appended_ms(record.timestamp_ms, record.headers)
+        )
         (left.dropped if covered else left.events).append(record)
     dropped = Counter(record.key for record in left.dropped)
     stored = {user: _Stored.of(rows.get(user)) for user in newest}
@@ -108,16 +110,6 @@ def erase(
         if state is None or not begun_after(state, place, erasure):
             left.rows[user] = encode_state(fresh_state(place, erasure))
     return left
-
-
-def first_appended_ms(record: Record) -> int:
-    """When the record was appended, or the one that it repeats (Unix ms)."""
-    times = (_time(value) for name, value in record.headers if name == FIRST_APPENDED)
-    return min((record.timestamp_ms, *(time for time in times if time is not None)))
-
-
-def _time(value: bytes | None) -> int | None:
-    return int(value) if value is not None and value.isdigit() and len(value) < 20 else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
+from schemas import FIRST_APPENDED
 from stream_app.users.state import UserState
 
 
@@ -39,3 +41,13 @@ def begun_after(state: UserState, source: str, erasure: Erasure) -> bool:
 def fresh_state(source: str, erasure: Erasure) -> UserState:
     """The row of a user who was erased: that of a new user, but for the mark."""
     return UserState(offsets={source: erasure.offset})
+
+
+def first_appended_ms(timestamp_ms: int, headers: Iterable[tuple[str, bytes | None]]) -> int:
+    """When Kafka appended a record, or the one that it is sent again for (Unix ms)."""
+    times = [_time(value) for name, value in headers if name == FIRST_APPENDED]
+    return min([timestamp_ms, *(time for time in times if time is not None)])
+
+
+def _time(value: bytes | None) -> int | None:
+    return int(value) if value is not None and value.isdigit() and len(value) < 20 else None
