@@ -57,6 +57,8 @@ class UserRows:
         self._owned: dict[int, _Owned] = {}
         self._opened: set[int] = set()
         self._writing = asyncio.Lock()
+        self.sweeping = asyncio.Lock()
+        """Held by whoever scans rows: a store cannot be opened anew while it is scanned."""
         self.late = 0
         """Rows that were refused so far: written late by another owner, or damaged."""
 
@@ -144,7 +146,7 @@ class UserRows:
 
     async def purge(self, partition: int) -> None:
         """Let the store forget removed rows for good; nothing is written meanwhile."""
-        async with self._writing:
+        async with self.sweeping, self._writing:
             if partition in self._owned:
                 await asyncio.to_thread(self._store.compact, partition)
                 self._store.reopen(partition)

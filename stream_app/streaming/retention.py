@@ -96,12 +96,6 @@ def compacted_after_ms(config: Mapping[str, str] | None) -> int | None:
     return _bounded(3 * lag_ms + int(config["delete.retention.ms"]))
 
 
-def row_gone_after_ms(config: Mapping[str, str]) -> int:
-    """The same for the row alone."""
-    lag_ms = min(int(config["max.compaction.lag.ms"]), int(config["segment.ms"]))
-    return 2 * (max(lag_ms, int(config["min.compaction.lag.ms"])) + PUSH_MS + BROKER_MS)
-
-
 def problems(settings: Settings, found: Configs) -> list[str]:
     """What is wrong with topic settings for erasure to hold, in sentences."""
     events = [topic_name(settings.topic_prefix, topic) for topic in (CLICKS, PURCHASES)]

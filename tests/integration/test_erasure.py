@@ -110,6 +110,7 @@ def test_an_erased_user_is_gone_and_comes_back_new(settings, start_worker) -> No
     wait_for(lambda: histories(settings).get("ann") == items(4), "a new row of ann")
     wait_for(lambda: len(lists(settings)) == before + 1, "a list for ann")
     assert states(settings)["ann"].events == 1
+    verify(settings)
     assert "stream_app_erasures_total 2.0" in worker.get("/metrics")[1]
 
 
@@ -196,3 +197,42 @@ def test_who_takes_a_partition_over_knows_its_erasures(settings, start_worker) -
     assert histories(settings) == {"ann": items(3)}
     assert [receipt.outcome for receipt in receipts(settings)] == ["erased", "handled_before"]
     assert second.process.poll() is None
+    verify(settings)
+
+
+def test_a_dead_letter_from_before_is_not_replayed_into_a_new_history(
+    settings, start_worker
+) -> None:
+    """Also: who has a row that cannot be read can be erased, and begins anew."""
+    changelog = changelog_topic(settings.app_id)
+    send_raw(settings, changelog, [(b"ann", b"no row at all")])
+    worker = start_worker(settings).wait_until_ready()
+    send(settings, [click("ann", 1)])
+    wait_for(lambda: len(dead_letters(settings)) == 1, "the dead letter")
+    erase(settings, "ann")
+    wait_until_handled(settings, 1)
+    (receipt,) = receipts(settings)
+    assert (receipt.outcome, receipt.events, receipt.row_bytes) == ("erased", None, 13)
+    replayed = subprocess.run(
+        [
+            sys.executable, "-m", "stream_app", "dead-letters", "replay",
+            "--bootstrap-servers", settings.bootstrap_servers,
+            "--topic-prefix", settings.topic_prefix,
+        ],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert "sent 1 records" in replayed.stdout
+    send(settings, [click("ann", 2)])
+    wait_for(lambda: last_of(settings, "ann") is not None, "a new row of ann")
+    assert histories(settings) == {"ann": items(2)}
+    clicks = settings.topic_prefix + "clicks"
+    wait_for(
+        lambda: f'outcome="erased",topic="{clicks}"}} 1.0' in worker.get("/metrics")[1],
+        "the replayed event is dropped",
+    )
+
+
+def verify(settings: Settings) -> None:
+    """The checker finds nothing wrong."""
+    checked = command(settings, "verify")
+    assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -8,12 +8,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from schemas import ERASURES, topic_name
+from stream_app.cli.topics import command
 from stream_app.settings import Settings
 from stream_app.streaming.changelog import ChangelogReader
 from stream_app.streaming.erasures import Erasures
+from stream_app.streaming.expiry import SLICE_ROWS, Expiry, StreamClock
 from stream_app.streaming.ownership import NOBODY
 from stream_app.streaming.purge import Purge
 from stream_app.streaming.retention import read_configs, retention_of
@@ -148,6 +151,27 @@ def test_nothing_of_the_user_is_left_in_a_store_on_disk(settings, tmp_path) -> N
     asyncio.run(run())
 
 
+def test_a_purge_waits_for_a_scan(settings, tmp_path) -> None:
+    """RocksDB does not open a database anew while an iterator is left of the former."""
+
+    async def run() -> None:
+        store = RocksRows(tmp_path)
+        async with owner(settings, store) as rows:
+            await rows.take([0], generation=1)
+            users = [b"user-%d" % number for number in range(2 * SLICE_ROWS)]
+            await rows.write([(0, user, b"1") for user in users], NOW)
+            clock = StreamClock()
+            clock.observe(NOW + 2 * HOUR_MS)
+            expiry = Expiry(rows, clock, HOUR_MS)
+            removed, _ = await asyncio.gather(expiry.sweep(), rows.purge(0))
+            assert removed == len(users)
+            await rows.purge(0)
+            assert files_with(tmp_path, b"user-1") == []
+        store.close(0)
+
+    asyncio.run(run())
+
+
 def test_a_copy_that_nobody_uses_is_deleted(settings, tmp_path) -> None:
     """The partition moved away: what is erased there is not erased here."""
 
@@ -214,6 +238,15 @@ def test_the_settings_that_break_an_erasure_are_named(settings, start_worker) ->
     worker = start_worker(settings).wait_until_ready()
     assert f"{clicks}: message.timestamp.type is CreateTime" in worker.output
     assert f"{clicks} may hold older events" in worker.output
+    run = CliRunner().invoke(
+        command,
+        [
+            "check", "--bootstrap-servers", settings.bootstrap_servers,
+            "--topic-prefix", settings.topic_prefix, "--app-id", settings.app_id,
+        ],
+    )  # fmt: skip
+    assert run.exit_code == 0
+    assert run.stderr.count("warning: ") == 2
 
 
 def test_a_request_sent_before_the_workers_first_start_is_handled(settings, start_worker) -> None:
