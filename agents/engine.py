@@ -7,67 +7,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
 
 import schemas
+from agents.erasing import DROPPED, Erased, Holdings, Request, erase
+from agents.records import Outgoing, Record, Work
 from schemas import Click, Purchase, Reason, RejectedMessage
 from stream_app.recommender import NEW, Recommender, SourceMessage
 from stream_app.users.codec import decode_state, encode_state
+from stream_app.users.erasure import Erasure
 from stream_app.users.state import UserState
 
-Headers = Sequence[tuple[str, bytes | None]]
 EventType = type[Click] | type[Purchase]
+NOBODY: Mapping[bytes, Erasure] = {}
 
-
-class Record(NamedTuple):
-    """One record of a source topic, undecoded."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-    """Kafka's timestamp of the record: when it was appended."""
-    key: bytes | None
-    value: bytes | None
-    headers: Headers = ()
-
-
-class Outgoing(NamedTuple):
-    """One record to publish."""
-
-    topic: str
-    partition: int
-    key: bytes | None
-    value: bytes
-    headers: Headers = ()
-
-
-@dataclass(slots=True)
-class Work:
-    """What follows from a batch of records."""
-
-    rows: list[Outgoing] = field(default_factory=list)
-    lists: list[Outgoing] = field(default_factory=list)
-    dead: list[Outgoing] = field(default_factory=list)
-    outcomes: dict[tuple[str, str], int] = field(default_factory=dict)
-    """Number of events by topic and outcome."""
-    reasons: dict[str, int] = field(default_factory=dict)
-    """Number of dead letters by reason."""
-    appended_ms: list[int] = field(default_factory=list)
-    """When the events that were new were appended, Unix ms: what a latency is counted from."""
-    stages: dict[str, float] = field(default_factory=dict)
-    """Processor seconds of the engine's thread by stage; for `publish`, seconds of waiting."""
-
-    def records(self) -> list[Outgoing]:
-        """Everything to publish."""
-        return self.rows + self.lists + self.dead
-
-    def count(self, topic: str, outcome: str) -> None:
-        """One more event of a topic with this outcome."""
-        key = (topic, outcome)
-        self.outcomes[key] = self.outcomes.get(key, 0) + 1
+__all__ = ["Engine", "Outgoing", "Record", "Work"]
 
 
 class Engine:
@@ -81,24 +35,41 @@ class Engine:
         changelog: str,
         recommendations: str,
         dead_letters: str,
+        erasures: str,
+        receipts: str,
+        holdings: Holdings = lambda _: (),
         encoding: schemas.Encoding = "msgpack",
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
+        """Names of topics in full; `holdings` is what a receipt says about what Kafka still has."""
         self._recommender = recommender
         self._decoders = {topic: _decoder(kind) for topic, kind in sources.items()}
         self._changelog = changelog
         self._recommendations = recommendations
         self._dead_letters = dead_letters
+        self._erasures = erasures
+        self._receipts = receipts
+        self._holdings = holdings
         self._encoding = encoding
         self._clock_ms = clock_ms
 
-    def work(self, records: Sequence[Record], rows: Mapping[bytes, bytes | None]) -> Work:
+    def work(
+        self,
+        records: Sequence[Record],
+        rows: Mapping[bytes, bytes | None],
+        erased: Mapping[bytes, Erasure] = NOBODY,
+    ) -> Work:
         """Apply a batch, in order; `rows` holds the encoded state of every key of the batch.
 
-        A record that cannot be applied becomes a dead letter and changes nothing else.
+        `erased` are the erasures known of its keys. A record that cannot be applied becomes a dead
+        letter and changes nothing else.
         """
         work = Work()
         began = time.thread_time()
+        removed: Mapping[bytes, int] = {}
+        if erased or any(record.topic == self._erasures for record in records):
+            left = self._erase(work, records, rows, erased)
+            records, rows, removed = left.events, left.rows, left.removed
         states, damaged = _decode_rows(rows)
         messages: list[SourceMessage] = []
         appended_ms: list[int] = []
@@ -117,7 +88,47 @@ class Engine:
         work.stages["decode"] = decoded - began
         if messages:
             self._recommend(work, messages, appended_ms, states, partitions)
+        if removed:
+            self._remove(work, removed)
         return work
+
+    def _erase(
+        self,
+        work: Work,
+        records: Sequence[Record],
+        rows: Mapping[bytes, bytes | None],
+        erased: Mapping[bytes, Erasure],
+    ) -> Erased:
+        """Take out of a batch what is erased; receipts go into `work`."""
+        requests: list[Request] = []
+        for record in records:
+            if record.topic == self._erasures:
+                try:
+                    message = schemas.decode_erasure(record.value, key=record.key)
+                except RejectedMessage as rejected:
+                    self._reject(work, record, rejected)
+                    continue
+                requests.append(Request(record, message))
+        events = [record for record in records if record.topic != self._erasures]
+        now_ms = self._clock_ms()
+        left = erase(events, requests, rows, erased, self._erasures, now_ms, self._holdings)
+        for record in left.dropped:
+            work.count(record.topic, DROPPED)
+        for request, receipt in left.receipts:
+            work.count(request.record.topic, receipt.outcome)
+            key = receipt.request_id.encode() if receipt.request_id else None
+            value = schemas.encode(receipt, self._encoding)
+            work.receipts.append(Outgoing(self._receipts, receipt.partition, key, value))
+        work.erasures = left.erasures
+        work.unanswered += len(left.dropped) + len(requests)
+        return left
+
+    def _remove(self, work: Work, removed: Mapping[bytes, int]) -> None:
+        """Tombstones, but for users who have a new row already: it replaces the old one."""
+        replaced = {row.key for row in work.rows}
+        for user, partition in removed.items():
+            if user not in replaced:
+                work.rows.append(Outgoing(self._changelog, partition, user, None))
 
     def _decode(
         self, record: Record, damaged: Mapping[bytes, str], now_ms: int
@@ -172,6 +183,7 @@ class Engine:
         )
         work.reasons[letter.reason] = work.reasons.get(letter.reason, 0) + 1
         work.count(record.topic, "dead_letter")
+        work.unanswered += 1
 
 
 def _decoder(kind: EventType) -> Callable[..., Click | Purchase]:

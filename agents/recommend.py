@@ -1,7 +1,7 @@
-"""The agent of the main job: clicks and purchases in, new user rows and fresh lists out.
+"""The agent of the main job: clicks, purchases and erasures in, user rows and fresh lists out.
 
 The order of the steps is the delivery guarantee (docs/delivery.md): take a batch, compute, publish
-rows, lists and dead letters, wait until the broker has them, acknowledge, in this order.
+rows, lists, dead letters and receipts, wait until the broker has them, acknowledge, in this order.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from agents.engine import Engine, Record
 from stream_app.observability.metrics import Metrics
 from stream_app.streaming.activity import Activity, Stage
 from stream_app.streaming.batches import Batches
+from stream_app.streaming.erasures import Erasures
 from stream_app.streaming.exits import ExitCode, die
 from stream_app.streaming.expiry import StreamClock
 from stream_app.streaming.ownership import UserRows
@@ -22,12 +23,13 @@ from stream_app.streaming.publisher import Publisher
 
 
 class RecommendAgent:
-    """Callable that Faust runs as the agent over both source topics."""
+    """Callable that Faust runs as the agent over the source topics."""
 
     def __init__(
         self,
         engine: Engine,
         rows: UserRows,
+        erasures: Erasures,
         clock: StreamClock,
         publisher: Publisher,
         metrics: Metrics,
@@ -35,6 +37,7 @@ class RecommendAgent:
     ) -> None:
         self._engine = engine
         self._rows = rows
+        self._erasures = erasures
         self._clock = clock
         self._publisher = publisher
         self._metrics = metrics
@@ -65,14 +68,17 @@ class RecommendAgent:
     async def _handle(self, batch: list[Any]) -> None:
         records = [_record(event.message) for event in batch]
         states = self._rows.read((record.partition, record.key) for record in records if record.key)
+        erased = self._erasures.find((record.partition, record.key) for record in records)
         loop = asyncio.get_running_loop()
         self.activity.enter(Stage.ENGINE)
-        work = await loop.run_in_executor(self._thread, self._engine.work, records, states)
+        work = await loop.run_in_executor(self._thread, self._engine.work, records, states, erased)
         began = time.perf_counter()
         now_ms = self._clock.observe(max(record.timestamp_ms for record in records))
         self.activity.enter(Stage.PUBLISH)
         changes = [(row.partition, row.key or b"", row.value) for row in work.rows]
-        await self._rows.write(changes, now_ms, also=[*work.lists, *work.dead])
+        await self._rows.write(changes, now_ms, also=[*work.lists, *work.dead, *work.receipts])
+        for request in work.erasures:
+            self._erasures.add(*request)
         work.stages["publish"] = time.perf_counter() - began
         self._metrics.batch(work, events=len(records), appended_ms=work.appended_ms)
         self._metrics.rows(self._rows.count(), self._rows.late)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from itertools import product
@@ -15,7 +16,7 @@ from aiokafka.errors import ProducerClosed
 
 from agents.engine import Engine
 from agents.recommend import RecommendAgent
-from schemas import DEAD_LETTERS, RECOMMENDATIONS, topic_name
+from schemas import DEAD_LETTERS, ERASURE_RECEIPTS, ERASURES, RECOMMENDATIONS, topic_name
 from stream_app.bundle import load_bundle
 from stream_app.observability.metrics import Metrics
 from stream_app.observability.server import start_metrics_server
@@ -25,11 +26,14 @@ from stream_app.streaming import topics
 from stream_app.streaming.app import create_app, raw_topic
 from stream_app.streaming.changelog import ChangelogReader
 from stream_app.streaming.connection import client_options
+from stream_app.streaming.erasures import Erasures
 from stream_app.streaming.expiry import Expiry, StreamClock
 from stream_app.streaming.group_view import view_group
 from stream_app.streaming.ownership import UserRows
 from stream_app.streaming.probe import Snapshot, loops, snapshot
 from stream_app.streaming.publisher import Publisher, PublisherStopped
+from stream_app.streaming.purge import INTERVAL_S, Purge
+from stream_app.streaming.retention import Retention, problems, read_configs, retention_of
 from stream_app.streaming.rocksdb import RocksRows
 from stream_app.streaming.stores import MemoryRows, RowStore
 from stream_app.streaming.stuck import Limits, StuckRules
@@ -57,7 +61,7 @@ def run(settings: Settings) -> None:
     partitions = asyncio.run(topics.check(settings))
     metrics = Metrics()
     metrics.release(bundle)
-    app = build(settings, partitions, recommender, metrics)
+    app = build(settings, partitions, recommender, metrics, _retention(settings))
     gc.collect()
     gc.freeze()  # what is loaded by now stays: no collection needs to look at it again
     log.info("serving release %s", bundle.release)
@@ -71,31 +75,51 @@ def run(settings: Settings) -> None:
 
 
 def build(
-    settings: Settings, partitions: int, recommender: Recommender, metrics: Metrics
+    settings: Settings,
+    partitions: int,
+    recommender: Recommender,
+    metrics: Metrics,
+    retention: Retention,
 ) -> faust.App:
     """The application with its agent, its health port and its watchdog, not yet running."""
     app = create_app(settings, partitions)
     sources = topics.source_topics(settings)
     changelog = topics.changelog_topic(settings.app_id)
+    requests = topic_name(settings.topic_prefix, ERASURES)
     engine = Engine(
         recommender,
         sources=sources,
         changelog=changelog,
         recommendations=topic_name(settings.topic_prefix, RECOMMENDATIONS),
         dead_letters=topic_name(settings.topic_prefix, DEAD_LETTERS),
+        erasures=requests,
+        receipts=topic_name(settings.topic_prefix, ERASURE_RECEIPTS),
+        holdings=retention.holdings,
         encoding="json" if settings.output_encoding == "json" else "msgpack",
     )
     options = client_options(settings)
     publisher = Publisher(options, settings.app_id)
     rows = UserRows(_store(settings), changelog, ChangelogReader(options, changelog), publisher)
-    app.tables.attach(rows, publisher, changelog)
+    erasures = Erasures(ChangelogReader(options, requests))
+    app.tables.attach(rows, publisher, changelog, erasures)
     clock = StreamClock()
-    agent = RecommendAgent(engine, rows, clock, publisher, metrics, settings.batch_max)
-    app.agent(raw_topic(app, *sources), name="recommend")(agent.__call__)
+    agent = RecommendAgent(engine, rows, erasures, clock, publisher, metrics, settings.batch_max)
+    app.agent(raw_topic(app, *sources, requests), name="recommend")(agent.__call__)
+    purge = Purge(rows, erasures, retention.changelog_ms, retention.deleted[requests])
+    _repeat(app, purge.sweep, INTERVAL_S)
     if settings.user_retention_days:
         _expire(app, Expiry(rows, clock, round(settings.user_retention_days * DAY_MS)), metrics)
-    _watch(app, settings, partitions, agent, metrics)
+    _watch(app, settings, frozenset({*sources, requests}), partitions, agent, metrics)
     return app
+
+
+def _retention(settings: Settings) -> Retention:
+    """What receipts say about the topics; and say what is wrong with them."""
+
+    found = asyncio.run(read_configs(settings))
+    for problem in problems(settings, found):
+        log.warning("%s", problem)
+    return retention_of(settings, found)
 
 
 def _store(settings: Settings) -> RowStore:
@@ -106,27 +130,35 @@ def _store(settings: Settings) -> RowStore:
 
 def _expire(app: faust.App, expiry: Expiry, metrics: Metrics) -> None:
     async def sweep() -> None:
+        metrics.expired(await expiry.sweep())
+
+    _repeat(app, sweep, expiry.interval_s)
+
+
+def _repeat(app: faust.App, sweep: Callable[[], Awaitable[object]], interval_s: float) -> None:
+    """Sweep over the rows again and again, until the worker stops."""
+
+    async def repeat() -> None:
         with suppress(asyncio.CancelledError):
             while not app.should_stop:
-                await asyncio.sleep(expiry.interval_s)
+                await asyncio.sleep(interval_s)
                 try:
-                    metrics.expired(await expiry.sweep())
+                    await sweep()
                 except (ProducerClosed, PublisherStopped):
                     if not app.should_stop:
                         raise
 
-    app.task(sweep)
+    app.task(repeat)
 
 
 def _watch(
     app: faust.App,
     settings: Settings,
+    sources: frozenset[str],
     partitions: int,
     agent: RecommendAgent,
     metrics: Metrics,
 ) -> None:
-    sources = frozenset(topics.source_topics(settings))
-
     def look() -> Snapshot:
         return snapshot(app, sources, agent.activity.standing)
 

@@ -5,17 +5,26 @@ Whatever the bytes are, `decode` returns a valid message or raises `RejectedMess
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from schemas.duplicates import find_duplicate_key
 from schemas.errors import Reason, RejectedMessage
-from schemas.messages import MAX_ID_BYTES, Click, DeadLetter, Purchase, Recommendation
+from schemas.messages import (
+    MAX_ID_BYTES,
+    Click,
+    DeadLetter,
+    ErasureReceipt,
+    ErasureRequest,
+    Purchase,
+    Recommendation,
+)
 
 Encoding = Literal["msgpack", "json"]
 Event = TypeVar("Event", Click, Purchase)
-Output = TypeVar("Output", Recommendation, DeadLetter)
+Output = TypeVar("Output", Recommendation, DeadLetter, ErasureReceipt)
 
 MAX_VALUE_BYTES = 256 * 1024
 """An event is a few hundred bytes; a thousand times that is a mistake, and costs every reader."""
@@ -28,7 +37,14 @@ _SMALL_MAP, _SMALL_MAP_END = 0x80, 0x90  # the low four bits are the number of p
 _LARGE_MAPS = (0xDE, 0xDF)
 _UNKNOWN_PAIRS = 1 << 32
 
-_KINDS: tuple[type[msgspec.Struct], ...] = (Click, Purchase, Recommendation, DeadLetter)
+_KINDS: tuple[type[msgspec.Struct], ...] = (
+    Click,
+    Purchase,
+    Recommendation,
+    DeadLetter,
+    ErasureRequest,
+    ErasureReceipt,
+)
 _FROM_MSGPACK: dict[type, msgspec.msgpack.Decoder[Any]] = {
     kind: msgspec.msgpack.Decoder(kind) for kind in _KINDS
 }
@@ -51,16 +67,12 @@ def decode(kind: type[Event], payload: bytes | None, *, key: bytes | None, now_m
     it the worker that owns the user. `now_ms` is the current time in Unix milliseconds.
     Raises `RejectedMessage`, never anything else.
     """
-    if payload is None:
-        raise RejectedMessage(Reason.DECODE_ERROR, "the value is null; an event needs one")
-    if len(payload) > MAX_VALUE_BYTES:
-        detail = f"the value has {len(payload)} bytes, more than {MAX_VALUE_BYTES}"
-        raise RejectedMessage(Reason.TOO_LARGE, detail)
+    payload = _bounded(payload)
     message: Event = _parse(kind, payload)
     if _pairs_at_most(payload) > _distinct_fields(message) or message.context is not None:
         _refuse_duplicate_keys(payload)
     if len(payload) > MAX_ID_BYTES:  # no id is longer than the whole
-        _check_id_bytes(message)
+        _check_id_bytes(message, ("user_id", "item_id", "event_id", "session_id", "rec_id"))
     if message.user_id.encode() != key:
         raise RejectedMessage(Reason.VALIDATION_ERROR, _key_mismatch(message.user_id, key))
     if message.timestamp_ms > now_ms + MAX_CLOCK_SKEW_MS:
@@ -70,8 +82,22 @@ def decode(kind: type[Event], payload: bytes | None, *, key: bytes | None, now_m
     return message
 
 
+def decode_erasure(payload: bytes | None, *, key: bytes | None) -> ErasureRequest:
+    """Decode and validate one record of the topic `erasures`; the key must be the user as well.
+
+    Raises `RejectedMessage`, never anything else.
+    """
+    value = _bounded(payload)
+    message: ErasureRequest = _parse(ErasureRequest, value)
+    _refuse_duplicate_keys(value)
+    _check_id_bytes(message, ("user_id", "request_id"))
+    if message.user_id.encode() != key:
+        raise RejectedMessage(Reason.VALIDATION_ERROR, _key_mismatch(message.user_id, key))
+    return message
+
+
 def decode_output(kind: type[Output], payload: bytes | None) -> Output:
-    """Decode a message that the application wrote: `Recommendation` or `DeadLetter`.
+    """Decode a message that the application wrote.
 
     Raises `RejectedMessage` for bytes that are none.
     """
@@ -79,6 +105,15 @@ def decode_output(kind: type[Output], payload: bytes | None) -> Output:
         raise RejectedMessage(Reason.DECODE_ERROR, "the value is null")
     message: Output = _parse(kind, payload)
     return message
+
+
+def _bounded(payload: bytes | None) -> bytes:
+    if payload is None:
+        raise RejectedMessage(Reason.DECODE_ERROR, "the value is null; an event needs one")
+    if len(payload) > MAX_VALUE_BYTES:
+        detail = f"the value has {len(payload)} bytes, more than {MAX_VALUE_BYTES}"
+        raise RejectedMessage(Reason.TOO_LARGE, detail)
+    return payload
 
 
 def _parse(kind: type, payload: bytes) -> Any:
@@ -144,8 +179,8 @@ def _refuse_damage(payload: bytes) -> str | None:
         raise RejectedMessage(Reason.DECODE_ERROR, detail) from None
 
 
-def _check_id_bytes(message: Click | Purchase) -> None:
-    for name in ("user_id", "item_id", "event_id", "session_id", "rec_id"):
+def _check_id_bytes(message: msgspec.Struct, names: Iterable[str]) -> None:
+    for name in names:
         value = getattr(message, name)
         if value is not None and len(value.encode()) > MAX_ID_BYTES:
             detail = f"`$.{name}` has {len(value.encode())} bytes, more than {MAX_ID_BYTES}"

@@ -12,6 +12,10 @@ from schemas.codec import MAX_VALUE_BYTES
 from schemas.errors import RejectedMessage
 from schemas.messages import DeadLetter
 
+FIRST_APPENDED = "first-appended-ms"
+"""Header of a record that is sent again: when Kafka appended it first, Unix ms in ASCII. An erasure
+that came in between applies to it."""
+
 KEPT_VALUE_BYTES = 16 * 1024
 """What is kept of a value above `MAX_VALUE_BYTES`: enough to see what it was. It is cut in any case
 and can never be applied, and a flood of them must cost less to turn away than to send."""

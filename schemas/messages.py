@@ -108,6 +108,60 @@ class Recommendation(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     """Why the list is not what the model would have made, or null."""
 
 
+class ErasureRequest(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """Everything about a user that was appended until now shall go (topic `erasures`).
+
+    "Now" is when Kafka appends the request; the clock of whoever sends it does not matter.
+    """
+
+    user_id: Id
+    request_id: Id | None = None
+    """Comes back in the receipt. It must not name the user, whose data the receipt outlives."""
+    requested_at_ms: Timestamp | None = None
+    """When the user asked, for the records of whoever sends it; nothing depends on it."""
+
+
+class Remaining(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A topic that may still hold records of an erased user."""
+
+    topic: str
+    until_ms: int | None = None
+    """By then they are gone, Unix ms; null when the topic keeps records for ever, or its settings
+    could not be read."""
+
+
+class ErasureReceipt(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """What became of a request (topic `erasure-receipts`, the partition number of the request).
+
+    It does not name the user: who sent the request knows its topic, partition and offset from
+    Kafka's acknowledgement, or the `request_id`.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    """Of the request."""
+    appended_ms: int
+    """When Kafka appended the request: records of the user appended until then are erased."""
+    erased_at_ms: int
+    outcome: str
+    """`erased`: there was a row, it is removed. `unknown`: there was none. `handled_before`: the
+    row that is there was begun after the request, which is read again after a failure."""
+    request_id: str | None = None
+    reread: bool = False
+    """The request was on its topic before its partition came to this worker, so another one may
+    have handled it. Then its receipt, if it could be written, says what was removed."""
+    events: int | None = None
+    """Events that the removed row was made of; null where there was none, or it was damaged."""
+    row_bytes: int = 0
+    """Size of the removed row's state."""
+    dropped: int = 0
+    """Events of the user that were read together with the request and not applied any more."""
+    applied: dict[str, int] = {}
+    """Last offset that the removed row had applied, by `topic/partition`."""
+    remaining: tuple[Remaining, ...] = ()
+
+
 class DeadLetter(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     """A message that could not be applied, with all that is needed to replay it."""
 

@@ -7,7 +7,14 @@ from typing import Literal
 
 import msgspec
 
-from schemas.messages import Click, DeadLetter, Purchase, Recommendation
+from schemas.messages import (
+    Click,
+    DeadLetter,
+    ErasureReceipt,
+    ErasureRequest,
+    Purchase,
+    Recommendation,
+)
 
 DEFAULT_PARTITIONS = 4
 """Enough for four workers. All topics keyed by user need the same count (co-partitioning)."""
@@ -82,7 +89,37 @@ DEAD_LETTERS = Topic(
     description="Messages that could not be applied, with the reason and the original record.",
 )
 
-TOPICS: tuple[Topic, ...] = (CLICKS, PURCHASES, RECOMMENDATIONS, DEAD_LETTERS)
+ERASURES = Topic(
+    name="erasures",
+    value=ErasureRequest,
+    key="user_id",
+    written_by="producers",
+    cleanup_policy="delete",
+    # As long as an event from before the request may still be read, or replayed from the dead
+    # letters: Kafka deletes whole segments, which can be seven days after the retention.
+    retention_ms=45 * _DAY_MS,
+    message_timestamp_type="LogAppendTime",
+    description="Users whose data shall be removed. Whoever can write here can erase anybody.",
+)
+ERASURE_RECEIPTS = Topic(
+    name="erasure-receipts",
+    value=ErasureReceipt,
+    key="the request_id, if any",
+    written_by="stream-app",
+    cleanup_policy="delete",
+    retention_ms=365 * _DAY_MS,  # evidence; it names no user
+    message_timestamp_type="LogAppendTime",
+    description="What was removed for every erasure, and what Kafka still holds until when.",
+)
+
+TOPICS: tuple[Topic, ...] = (
+    CLICKS,
+    PURCHASES,
+    RECOMMENDATIONS,
+    DEAD_LETTERS,
+    ERASURES,
+    ERASURE_RECEIPTS,
+)
 
 
 def topic_name(prefix: str, topic: Topic) -> str:

@@ -63,6 +63,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     detail: str
     rejected_ms: int
     """When the dead letter was written, Unix ms."""
+    appended_ms: int
+    """When the rejected record was, Unix ms."""
     topic: str
     key: str | Blob | None
     value: Blob | None
@@ -76,6 +78,8 @@ class Replay:
 
     origin: str
     rejected_ms: int
+    appended_ms: int
+    """When the rejected record was appended: an erasure after that covers it."""
     topic: str
     key: bytes | None
     value: bytes | None
@@ -94,6 +98,7 @@ def to_line(letter: DeadLetter, rejected_ms: int) -> bytes:
         reason=letter.reason,
         detail=letter.detail,
         rejected_ms=rejected_ms,
+        appended_ms=letter.timestamp_ms,
         topic=letter.topic,
         key=_text_or_blob(letter.key),
         value=None if letter.value is None else shown(letter.value),
@@ -107,7 +112,7 @@ def as_it_was(letter: DeadLetter, rejected_ms: int) -> Replay:
     """The rejected record itself, with an `event_id` if it has none and can be given one."""
     value = None if letter.value is None else shown(letter.value)
     return Replay(
-        origin_of(letter), rejected_ms, letter.topic, letter.key,
+        origin_of(letter), rejected_ms, letter.timestamp_ms, letter.topic, letter.key,
         None if value is None else _identified(value, origin_of(letter)), letter.headers,
     )  # fmt: skip
 
@@ -162,7 +167,7 @@ def _corrected(raw: bytes, kinds: Mapping[str, EventKind], now_ms: int) -> Repla
     except RejectedMessage as rejected:
         raise ValueError(f"value: {rejected}") from None
     headers = tuple((name, _to_bytes(content, f"header {name}")) for name, content in line.headers)
-    return Replay(line.origin, line.rejected_ms, line.topic, key, value, headers)
+    return Replay(line.origin, line.rejected_ms, line.appended_ms, line.topic, key, value, headers)
 
 
 def shown(value: bytes) -> Blob:

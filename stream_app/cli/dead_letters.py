@@ -14,6 +14,7 @@ import click
 
 from schemas import (
     DEAD_LETTERS,
+    FIRST_APPENDED,
     DeadLetter,
     Reason,
     RejectedMessage,
@@ -185,7 +186,8 @@ async def _replay(
         Deliveries() as deliveries,
     ):
         for one in waiting:
-            headers = (*one.headers, replayed_header(one.origin))
+            appended = (FIRST_APPENDED, str(one.appended_ms).encode())
+            headers = (*one.headers, replayed_header(one.origin), appended)
             await deliveries.add(sender.send_raw(one.topic, one.key, one.value, headers))
     return _Done(deliveries.acknowledged, len(replays) - len(waiting), cut)
 

@@ -10,6 +10,7 @@ import click
 from schemas import DEFAULT_PARTITIONS
 from stream_app.cli.options import connection_options, settings_from
 from stream_app.streaming import topics
+from stream_app.streaming.retention import problems, read_configs
 
 
 @click.group()
@@ -32,7 +33,10 @@ def create(config: Path | None, partitions: int, replication: int, **flags: str 
 @connection_options
 def check(config: Path | None, **flags: str | None) -> None:
     """Exit with an error unless a worker could start."""
-    partitions = asyncio.run(topics.check(settings_from(config, **flags)))
+    settings = settings_from(config, **flags)
+    partitions = asyncio.run(topics.check(settings))
+    for problem in problems(settings, asyncio.run(read_configs(settings))):
+        click.echo(f"warning: {problem}", err=True)
     click.echo(f"all topics are there, {partitions} partitions keyed by user")
 
 

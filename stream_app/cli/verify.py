@@ -7,15 +7,18 @@ import gc
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 import msgspec
 
 from stream_app.cli.delivery import kafka_errors
 from stream_app.cli.options import connection_options, settings_from
+from stream_app.errors import UserError
+from stream_app.settings import Settings
 from stream_app.streaming.topics import source_topics
 from stream_app.verify import Scope, verify
+from stream_app.verify.erased import verify_erased
 from stream_app.verify.progress import Meter
 from stream_app.verify.scope import EXAMPLES, parse_partitions, parse_since
 from stream_app.verify.table import as_text
@@ -54,6 +57,15 @@ them again and again in what it keeps takes a third of its time."""
     help="Findings of a kind that are described.",
 )
 @click.option("--show-users", is_flag=True, help="Name users instead of hashing them.")
+@click.option(
+    "--erased",
+    multiple=True,
+    metavar="USER",
+    help="Instead, look whether anything of this erased user is left.",
+)
+@click.option(
+    "--erased-file", type=click.File(encoding="utf-8"), help="The same for many, an id a line."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 def command(
     config: Path | None,
@@ -64,6 +76,8 @@ def command(
     max_events: int | None,
     examples: int,
     show_users: bool,
+    erased: tuple[str, ...],
+    erased_file: TextIO | None,
     as_json: bool,
     **flags: Any,
 ) -> None:
@@ -73,6 +87,12 @@ def command(
     broker answers.
     """
     settings = settings_from(config, **flags)
+    users = [*erased, *_lines(erased_file)]
+    if erased_file is not None and not users:
+        raise UserError(f"{erased_file.name} names no user; write one on each line")
+    if users:
+        _verify_erased(settings, users, as_json)
+        return
     scope = Scope(
         settled=settled,
         strict=strict,
@@ -87,3 +107,18 @@ def command(
         report = asyncio.run(verify(settings, scope, meter.count))
     click.echo(msgspec.json.encode(report.as_dict()).decode() if as_json else as_text(report))
     sys.exit(0 if report.ok else FOUND)
+
+
+def _lines(file: TextIO | None) -> list[str]:
+    return [] if file is None else [line.rstrip("\r\n") for line in file if line.strip()]
+
+
+def _verify_erased(settings: Settings, users: list[str], as_json: bool) -> None:
+    doing = "the check was broken off"
+    with kafka_errors(doing), Meter(source_topics(settings)) as meter:
+        traces = asyncio.run(verify_erased(settings, users, meter.count))
+    if as_json:
+        click.echo(msgspec.json.encode([found.as_dict() for found in traces]).decode())
+    else:
+        click.echo("\n".join(found.as_text() for found in traces))
+    sys.exit(0 if all(found.gone for found in traces) else FOUND)

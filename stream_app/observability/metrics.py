@@ -34,6 +34,14 @@ class BatchWork(Protocol):
         """Number of dead letters by reason."""
 
     @property
+    def unanswered(self) -> int:
+        """Records that no list answers."""
+
+    @property
+    def receipts(self) -> Sized:
+        """Requests for erasure."""
+
+    @property
     def stages(self) -> Mapping[str, float]:
         """Seconds by stage."""
 
@@ -141,6 +149,9 @@ class Metrics:
             "Rows refused since the start: written late by a former owner, or damaged.",
             registry=registry,
         )
+        self._erasures = Counter(
+            "stream_app_erasures", "Requests for erasure that have a receipt.", registry=registry
+        )
         self._expired = Counter(
             "stream_app_users_expired", "Users removed after long silence.", registry=registry
         )
@@ -162,7 +173,8 @@ class Metrics:
             self._stages.labels(stage).observe(seconds)
         lists = len(work.lists)
         self._recommendations.inc(lists)
-        self._coalesced.inc(max(0, events - sum(work.reasons.values()) - lists))
+        self._coalesced.inc(max(0, events - work.unanswered - lists))
+        self._erasures.inc(len(work.receipts))
 
     def rows(self, users: int, late: int) -> None:
         """How many rows there are, and how many were refused since the start."""

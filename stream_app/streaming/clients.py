@@ -12,7 +12,17 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import TopicPartition
 
-from schemas import CLICKS, PURCHASES, Click, Encoding, Purchase, encode, topic_name
+from schemas import (
+    CLICKS,
+    ERASURES,
+    PURCHASES,
+    Click,
+    Encoding,
+    ErasureRequest,
+    Purchase,
+    encode,
+    topic_name,
+)
 from stream_app.settings import Settings
 from stream_app.streaming import lenient
 from stream_app.streaming.connection import client_options
@@ -21,11 +31,12 @@ from stream_app.streaming.topics import missing_topics, partition_counts
 
 
 class EventSender:
-    """Sends clicks and purchases, keyed by user; the default partitioner is Kafka's murmur2."""
+    """Sends events and erasures, keyed by user; the default partitioner is Kafka's murmur2."""
 
     def __init__(self, producer: AIOKafkaProducer, prefix: str, encoding: Encoding) -> None:
         self._producer = producer
         self._encoding = encoding
+        self._erasures = topic_name(prefix, ERASURES)
         self._topics = {
             Click: topic_name(prefix, CLICKS),
             Purchase: topic_name(prefix, PURCHASES),
@@ -44,6 +55,11 @@ class EventSender:
     ) -> Any:
         """Queue a record as it is, to a full topic name."""
         return await self._producer.send(topic, value, key=key, headers=list(headers))
+
+    async def erase(self, request: ErasureRequest) -> Any:
+        """Queue a request to erase a user; returns a future as `send` does."""
+        value = encode(request, self._encoding)
+        return await self._producer.send(self._erasures, value, key=request.user_id.encode())
 
 
 @asynccontextmanager

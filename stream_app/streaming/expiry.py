@@ -47,6 +47,10 @@ class Expiry:
 
     async def sweep(self) -> int:
         """Look at every row once; returns how many users were removed."""
+        async with self._rows.sweeping:
+            return await self._sweep()
+
+    async def _sweep(self) -> int:
         removed = 0
         before_ms = self._clock.now_ms - self._retention_ms
         for partition in list(self._rows.partitions):

@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 Change = tuple[int, bytes, bytes | None]
 """Partition, user id and encoded state; None removes the row."""
 
+NOBODY = b""
+"""Key of records that say nothing: no user id is empty."""
+
 REWRITE_ROWS = 500
 """Rows that are written again at once: about as many as a batch of events has."""
 
@@ -54,6 +57,8 @@ class UserRows:
         self._owned: dict[int, _Owned] = {}
         self._opened: set[int] = set()
         self._writing = asyncio.Lock()
+        self.sweeping = asyncio.Lock()
+        """Held by whoever scans rows: a store cannot be opened anew while it is scanned."""
         self.late = 0
         """Rows that were refused so far: written late by another owner, or damaged."""
 
@@ -129,6 +134,26 @@ class UserRows:
             if silent:
                 await self._publish({partition: dict(silent)})
             return len(silent)
+
+    async def push(self, partition: int) -> None:
+        """Append a record that says nothing, so that the broker can go on with compaction.
+
+        It closes a segment only when something is appended, and compacts only closed ones.
+        """
+        async with self._writing:
+            if partition in self._owned:
+                await self._publish({partition: {NOBODY: None}})
+
+    async def purge(self, partition: int) -> None:
+        """Let the store forget removed rows for good; nothing is written meanwhile."""
+        async with self.sweeping, self._writing:
+            if partition in self._owned:
+                await asyncio.to_thread(self._store.compact, partition)
+                self._store.reopen(partition)
+
+    def drop_unused(self) -> None:
+        """Delete copies of partitions that are of no use to this worker any more."""
+        self._store.drop_unused()
 
     def scan(self, partition: int, size: int) -> Iterator[list[tuple[bytes, bytes]]]:
         """Sealed rows of an owned partition in slices; they may change between slices."""

@@ -18,6 +18,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from faust.tables.manager import TableManager
 from faust.types import TP
 
+from stream_app.streaming.erasures import Erasures
 from stream_app.streaming.exits import ExitCode, die
 from stream_app.streaming.ownership import UserRows
 from stream_app.streaming.publisher import Publisher
@@ -35,12 +36,14 @@ class RowsManager(TableManager):
         self._topic = ""
         self._rows: UserRows | None = None
         self._publisher: Publisher | None = None
+        self._erasures: Erasures | None = None
         self._running: asyncio.Task[None] | None = None
         self._completed = asyncio.Event()
 
-    def attach(self, rows: UserRows, publisher: Publisher, topic: str) -> None:
-        """The rows to recover, what publishes them, and their changelog topic."""
+    def attach(self, rows: UserRows, publisher: Publisher, topic: str, erasures: Erasures) -> None:
+        """The rows to recover, what publishes them, their changelog topic, and who was erased."""
         self._rows, self._publisher, self._topic = rows, publisher, topic
+        self._erasures = erasures
 
     @property
     def changelog_topics(self) -> set[str]:
@@ -100,9 +103,11 @@ class RowsManager(TableManager):
     async def _take(self, partitions: set[int], generation: int) -> int:
         assert self._rows is not None
         assert self._publisher is not None
+        assert self._erasures is not None
         while True:
             try:
                 await self._publisher.start()
+                await self._erasures.take(partitions)
                 await self._rows.take(partitions, generation)
             except KafkaError as error:
                 log.warning("recovery: %r; trying again", error)

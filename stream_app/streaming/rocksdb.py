@@ -110,6 +110,29 @@ class RocksRows:
         if slice_:
             yield slice_
 
+    def compact(self, partition: int) -> None:
+        """Write all files anew: until then they hold the values and keys of removed rows.
+
+        All of it and not only around a key, because the database would note that key in its log.
+        """
+        options = self._rocksdict.CompactOptions()
+        options.set_bottommost_level_compaction(self._rocksdict.BottommostLevelCompaction.force())
+        database = self._open[partition]
+        database.flush()
+        database.compact_range(None, None, compact_opt=options)
+
+    def reopen(self, partition: int) -> None:
+        """The list of files names the first and last key of former ones until it is begun anew."""
+        self._open.pop(partition).close()
+        self._open[partition] = self._database(partition)
+
+    def drop_unused(self) -> None:
+        """Delete databases of partitions that are not open and were not used for `MAX_AGE_MS`."""
+        for path in self._directory.glob("[0-9]*"):
+            newest_s = max((file.stat().st_mtime for file in path.glob("*")), default=0.0)
+            if int(path.name) not in self._open and self._clock_ms() - newest_s * 1000 > MAX_AGE_MS:
+                shutil.rmtree(path, ignore_errors=True)
+
     def _saved(self, partition: int) -> Position | None:
         saved = self._open[partition].get(_META)
         if saved is None:

@@ -48,6 +48,15 @@ class RowStore(Protocol):
     def scan(self, partition: int, size: int) -> Iterator[list[tuple[bytes, bytes]]]:
         """All rows of an open partition in slices of `size`; rows may change between slices."""
 
+    def compact(self, partition: int) -> None:
+        """Let go of removed rows. Slow; may run in another thread while the rows are read."""
+
+    def reopen(self, partition: int) -> None:
+        """Finish what `compact` began."""
+
+    def drop_unused(self) -> None:
+        """Delete what is kept of partitions that are not open and will not be trusted again."""
+
 
 @dataclass(slots=True)
 class _Partition:
@@ -98,3 +107,12 @@ class MemoryRows:
         users = list(rows)
         for start in range(0, len(users), size):
             yield [(user, rows[user]) for user in users[start : start + size] if user in rows]
+
+    def compact(self, partition: int) -> None:
+        """Nothing is left of a removed row."""
+
+    def reopen(self, partition: int) -> None:
+        """Nothing to do."""
+
+    def drop_unused(self) -> None:
+        """Nothing is kept of a closed partition."""

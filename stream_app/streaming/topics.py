@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from schemas import (
     CLICKS,
     DEAD_LETTERS,
+    ERASURE_RECEIPTS,
+    ERASURES,
     PURCHASES,
     RECOMMENDATIONS,
     TOPICS,
@@ -44,7 +47,7 @@ SEGMENT_BYTES = 64 * 1024 * 1024
 VISIBLE_S = 10
 """A broker lists a new topic within milliseconds."""
 
-USER_TOPICS = (CLICKS, PURCHASES, RECOMMENDATIONS, DEAD_LETTERS)
+USER_TOPICS = (CLICKS, PURCHASES, ERASURES, RECOMMENDATIONS, DEAD_LETTERS, ERASURE_RECEIPTS)
 """Topics that share the partitions of the user rows: an output goes to its event's partition."""
 
 
@@ -170,8 +173,24 @@ async def admin_client(settings: Settings) -> AsyncIterator[Any]:
         yield admin
 
 
+async def configs(settings: Settings, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Topic settings as the broker has them, defaults included; without topics that it refuses.
+
+    Raises `NoBrokerError`.
+    """
+    async with admin_client(settings) as admin:
+        wanted = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        answers = await admin.describe_configs(wanted)
+        return {
+            name: {config: value for config, value, *_ in entries}
+            for answer in answers
+            for code, _, _, name, entries in answer.resources
+            if not code
+        }
+
+
 def source_topics(settings: Settings) -> dict[str, type[Click] | type[Purchase]]:
-    """What the topics that a worker consumes carry, by their name on the broker."""
+    """What the topics of events carry, by their name on the broker."""
     return {
         topic_name(settings.topic_prefix, CLICKS): Click,
         topic_name(settings.topic_prefix, PURCHASES): Purchase,

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 import schemas
 from schemas import (
     DEAD_LETTERS,
+    ERASURE_RECEIPTS,
+    ERASURES,
     RECOMMENDATIONS,
     Click,
     DeadLetter,
@@ -23,6 +25,7 @@ from schemas import (
 from schemas.codec import MAX_CLOCK_SKEW_MS
 from stream_app.settings import Settings
 from stream_app.streaming.topics import changelog_topic, source_topics
+from stream_app.verify.erasures import ErasureLog
 from stream_app.verify.events import DEAD, OPEN, EventLog
 from stream_app.verify.letters import Letters
 from stream_app.verify.lists import NOTHING, ListLog, decode_head
@@ -81,6 +84,7 @@ class Gathered:
     """Lists of events that were appended at this time or before may have been deleted."""
     letters_hidden_ms: int = -1
     """The same for dead letters."""
+    erasures: ErasureLog = field(default_factory=ErasureLog)
     users: dict[bytes, int] = field(default_factory=dict)
     """Index by user, in `lists` and `events`."""
 
@@ -111,6 +115,8 @@ def topics_read(settings: Settings) -> tuple[str, ...]:
         changelog_topic(settings.app_id),
         topic_name(settings.topic_prefix, RECOMMENDATIONS),
         topic_name(settings.topic_prefix, DEAD_LETTERS),
+        topic_name(settings.topic_prefix, ERASURES),
+        topic_name(settings.topic_prefix, ERASURE_RECEIPTS),
     )
 
 
@@ -138,6 +144,7 @@ class Gatherer:
         await self._read_rows(found)
         await self._read_lists(found)
         await self._read_letters(found)
+        await self._read_erasures(found, commits)
         for index, source in enumerate(found.sources):
             await self._read_source(found, index, source, newest)
         return found
@@ -237,6 +244,22 @@ class Gatherer:
             detail = f"the dead letter of {letter.topic}/{letter.partition}@{letter.offset}"
             self._report.add(Finding(Kind.WRONG_PARTITION, detail, record.key, place))
 
+    async def _read_erasures(self, found: Gathered, commits: Mapping[str, int]) -> None:
+        """All that there are: an old one may still explain why an event is nowhere."""
+        log, number = found.erasures, found.number
+        for name, add in ((ERASURES, log.add_request), (ERASURE_RECEIPTS, log.add_receipt)):
+            topic = topic_name(self._settings.topic_prefix, name)
+            start = await self._reader.begin(topic, number)
+            end = await self._reader.end(topic, number)
+            async for records in self._reader.read(topic, number, start, end):
+                for record in records:
+                    add(record)
+                self._progress(topic, len(records))
+            self._report.range[f"{topic}/{number}"] = [start, end]
+            if name is ERASURES:
+                log.source, log.end = f"{topic}/{number}", end
+                log.commit = commits.get(log.source)
+
     async def _output_range(self, topic: str, number: int) -> tuple[int, int, int]:
         """First offset that is there, first to read, end."""
         begin = start = await self._reader.begin(topic, number)
@@ -277,6 +300,9 @@ class Gatherer:
         dead = found.letters.of(source.name)
         for record in records:
             offset, appended_ms = record.offset, record.timestamp
+            if found.erasures.covers(record):
+                self._report.notes["erased_events"] += 1
+                continue
             try:
                 message = _decode(source.kind, record)
             except RejectedMessage as rejected:
@@ -289,6 +315,8 @@ class Gatherer:
                 message.timestamp_ms > appended_ms + MAX_CLOCK_SKEW_MS or not source.dated
             ):
                 flags = OPEN  # a worker may have found its time to lie in the future
+            elif found.erasures.may_have_removed(record.key, source.name, offset):
+                flags = OPEN
             user = found.index(record.key or b"")
             found.events.add(user, index, flags, offset, appended_ms, message)
 

@@ -61,6 +61,11 @@ class Judge:
         )  # fmt: skip
 
     def _commits(self) -> Iterator[Finding]:
+        requests = self._found.erasures
+        if self._report.settled and (requests.commit or 0) < requests.end:
+            detail = f"committed {requests.commit}, the log ends at {requests.end}"
+            count = requests.end - (requests.commit or 0)
+            yield Finding(Kind.UNCOMMITTED, detail, place=requests.source, count=count)
         for source in self._found.sources:
             commit, end = source.commit, source.end
             if commit is not None and commit > end:
@@ -116,6 +121,9 @@ class Judge:
             detail = f"the key belongs to partition {self._home(user)}"
             place = place_of(events[0])
             yield Finding(Kind.WRONG_PARTITION, detail, user, place, len(events))
+        if self._found.erasures.pending(user):
+            self._report.unchecked["users_being_erased"] += 1
+            return
         if valid is None:
             yield from self._not_passed(user, events, {}, "its user has no row")
             return
@@ -127,6 +135,10 @@ class Judge:
             yield from problem
             self._report.unchecked["events_of_damaged_rows"] += len(events)
             return
+        if left := self._not_erased(user, row, valid):
+            yield from left
+            return
+        row = self._found.erasures.without_mark(row)
         passed = [
             event
             for event in events
@@ -144,6 +156,10 @@ class Judge:
         yield from self._row_claims(user, row, valid)
         yield from self._compared(user, row, valid, passed, events)
         yield from self._covered(user, passed, self._coverage.get(index))
+
+    def _not_erased(self, user: bytes, row: UserState, valid: Valid) -> list[Finding]:
+        place = f"{self._found.changelog}/{self._found.number}@{valid.offset}"
+        return list(self._found.erasures.findings(user, row, place))
 
     def _not_passed(
         self, user: bytes, events: Sequence[Event], offsets: Mapping[str, int], why: str
@@ -244,6 +260,9 @@ class Judge:
         if valid.row is None:
             self._report.notes["removed_users"] += 1
             return
+        if self._found.erasures.pending(user):
+            self._report.unchecked["users_being_erased"] += 1
+            return
         place = f"{self._found.changelog}/{self._found.number}@{valid.offset}"
         if self._home(user) != self._found.number:
             detail = f"the key belongs to partition {self._home(user)}"
@@ -253,6 +272,10 @@ class Judge:
         yield from problem
         if row is None:
             return
+        if left := self._not_erased(user, row, valid):
+            yield from left
+            return
+        row = self._found.erasures.without_mark(row)
         yield from self._row_claims(user, row, valid)
         if self._found.whole and valid.removed_ms is None:
             yield from compare(Case(user, row, ()))

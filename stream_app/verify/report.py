@@ -34,6 +34,8 @@ class Kind(StrEnum):
     """A record of ours that cannot be read."""
     ALTERED = "altered"
     """A row that holds what no event explains, or whose counters contradict its contents."""
+    NOT_ERASED = "not_erased"
+    """The row of a user whose erasure is committed, and that is still there."""
     STALE_LAST = "stale_last"
     """Strict only: a key whose last row on the changelog is a late one of a former owner."""
 

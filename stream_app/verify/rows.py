@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from stream_app.streaming.ownership import NOBODY
 from stream_app.streaming.rows import EPOCH_HEADER, stamp_of
 
 NO_EPOCH = -1
@@ -82,6 +83,8 @@ class Rows:
         user = record.key
         if user is None:
             self.keyless += 1
+            return
+        if user == NOBODY:
             return
         epoch, damaged = _epoch(record)
         self.damaged += damaged

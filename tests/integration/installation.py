@@ -16,13 +16,22 @@ from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin import AdminClient
 
 from agents.engine import Engine, Outgoing, Record
-from schemas import DEAD_LETTERS, RECOMMENDATIONS, Click, Purchase, topic_name
+from schemas import (
+    DEAD_LETTERS,
+    ERASURE_RECEIPTS,
+    ERASURES,
+    RECOMMENDATIONS,
+    Click,
+    Purchase,
+    topic_name,
+)
 from stream_app.recommender import Recommender
 from stream_app.settings import Settings
 from stream_app.streaming.publisher import Publisher
 from stream_app.streaming.rows import Stamp, seal
 from stream_app.streaming.topics import changelog_topic, source_topics
 from stream_app.users.codec import decode_state, encode_state
+from stream_app.users.erasure import Erasure
 from stream_app.users.state import UserState
 from stream_app.verify import Report, Scope, verify
 from tests.integration.topics import read_full, send
@@ -42,6 +51,8 @@ class Installation:
         self.recommendations = topic_name(settings.topic_prefix, RECOMMENDATIONS)
         self.dead_letters = topic_name(settings.topic_prefix, DEAD_LETTERS)
         self.clicks, self.purchases = source_topics(settings)
+        self.erasures = topic_name(settings.topic_prefix, ERASURES)
+        self.erased: dict[bytes, Erasure] = {}
         self.rows: dict[bytes, bytes | None] = {}
         self.partition_of: dict[bytes, int] = {}
         self.positions: dict[tuple[str, int], int] = {}
@@ -51,6 +62,8 @@ class Installation:
             changelog=self.changelog,
             recommendations=self.recommendations,
             dead_letters=self.dead_letters,
+            erasures=self.erasures,
+            receipts=topic_name(settings.topic_prefix, ERASURE_RECEIPTS),
         )
 
     def send(self, events: Sequence[Click | Purchase]) -> None:
@@ -63,18 +76,21 @@ class Installation:
         skip: Callable[[Record], bool] = lambda _: False,
         keep: Keep = lambda _: True,
         reverse: bool = False,
+        erasures_last: bool = False,
         commit: bool = True,
     ) -> None:
         """Handle what is on the source topics and was not handled.
 
         `skip` makes a worker that overlooks events, `keep` one that does not publish everything;
-        `reverse` takes purchases before clicks.
+        `reverse` takes purchases before clicks, `erasures_last` events before requests.
         """
         records = [
             record
             for record in self.source_records(reverse=reverse)
             if record.offset >= self.positions.get((record.topic, record.partition), 0)
         ]
+        if erasures_last:
+            records.sort(key=lambda record: record.topic == self.erasures)
         outgoing: list[Outgoing] = []
         for start in range(0, len(records), batch):
             part = records[start : start + batch]
@@ -91,7 +107,7 @@ class Installation:
 
         `reverse`: all purchases before all clicks, which no checker can know.
         """
-        found = read_full(self.settings, self.clicks, self.purchases)
+        found = read_full(self.settings, self.clicks, self.purchases, self.erasures)
         if reverse:
             found.sort(key=lambda r: (r.topic == self.clicks, r.partition, r.offset))
         else:
@@ -103,12 +119,20 @@ class Installation:
 
     def _handle(self, records: list[Record]) -> list[Outgoing]:
         keys = {record.key for record in records if record.key is not None}
-        work = self._engine.work(records, {key: self.rows.get(key) for key in keys})
+        rows = {key: self.rows.get(key) for key in keys}
+        known = {key: self.erased[key] for key in keys if key in self.erased}
+        work = self._engine.work(records, rows, known)
+        for _, user, erasure in work.erasures:
+            self.erased[user] = erasure.and_then(self.erased.get(user))
         for row in work.rows:
             self.rows[row.key or b""] = row.value
             self.partition_of[row.key or b""] = row.partition
-        sealed = [row._replace(value=seal(row.value, self._stamp())) for row in work.rows]
-        return sealed + work.lists + work.dead
+        return [self._sealed(row) for row in work.rows] + work.lists + work.dead + work.receipts
+
+    def _sealed(self, row: Outgoing) -> Outgoing:
+        if row.value is None:
+            return row._replace(headers=(("epoch", str(EPOCH).encode()),))
+        return row._replace(value=seal(row.value, self._stamp()))
 
     def _stamp(self, epoch: int = EPOCH) -> Stamp:
         return Stamp(epoch, time.time_ns() // 1_000_000)
@@ -133,8 +157,7 @@ class Installation:
 
     def publish_tombstone(self, partition: int, key: bytes) -> None:
         headers = (("epoch", str(EPOCH).encode()),)
-        tombstone = Outgoing(self.changelog, partition, key, b"", headers)
-        self.publish([tombstone._replace(value=None)])  # type: ignore[arg-type]
+        self.publish([Outgoing(self.changelog, partition, key, None, headers)])
 
     def publish(self, records: Sequence[Outgoing]) -> None:
         async def run() -> None:

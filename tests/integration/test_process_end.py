@@ -16,8 +16,8 @@ import pytest
 
 from schemas import Click, Purchase
 from stream_app.settings import Settings
-from stream_app.streaming import topics
 from stream_app.streaming.exits import ExitCode
+from stream_app.streaming.topics import admin_client
 from stream_app.users.ids import item_hash
 from stream_app.users.state import events_of
 from tests.integration.topics import applied_events, lists, read, send, states, wait_for
@@ -31,10 +31,10 @@ from agents.engine import Engine
 
 work = Engine.work
 
-def failing(self, records, rows):
+def failing(self, records, *others):
     if any(b"boom" in record.value for record in records):
         raise RuntimeError("injected")
-    return work(self, records, rows)
+    return work(self, records, *others)
 
 Engine.work = failing
 """
@@ -119,16 +119,16 @@ def events(first: int, count: int) -> list[Click | Purchase]:
     ]
 
 
-def committed(settings: Settings) -> dict[tuple[str, int], int]:
-    """The committed offsets of the source topics, by topic and partition."""
+def committed(settings: Settings, *topics: str) -> dict[tuple[str, int], int]:
+    """The committed offsets by topic and partition; of the topics of events by default."""
 
     async def run() -> dict[tuple[str, int], int]:
-        async with topics.admin_client(settings) as admin:
+        async with admin_client(settings) as admin:
             found = await admin.list_consumer_group_offsets(settings.app_id)
         return {(tp.topic, tp.partition): at.offset for tp, at in found.items() if at.offset >= 0}
 
     offsets = asyncio.run(run())
-    sources = {settings.topic_prefix + name for name in ("clicks", "purchases")}
+    sources = {settings.topic_prefix + name for name in topics or ("clicks", "purchases")}
     return {tp: offset for tp, offset in offsets.items() if tp[0] in sources}
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import schemas
 from agents.engine import Engine, Record, Work
-from schemas import Click, DeadLetter, Purchase, Reason, Recommendation
+from schemas import Click, DeadLetter, Purchase, Reason, Recommendation, Remaining
 from stream_app.recommender import Recommender
 from stream_app.users.codec import decode_state, encode_state
 from stream_app.users.ids import item_hash
@@ -31,6 +31,9 @@ def make_engine(recommender: Recommender, encoding: schemas.Encoding = "msgpack"
         changelog="changelog",
         recommendations="recommendations",
         dead_letters="dead-letters",
+        erasures="erasures",
+        receipts="erasure-receipts",
+        holdings=lambda at_ms: (Remaining("clicks", at_ms + 1),),
         encoding=encoding,
         clock_ms=lambda: NOW,
     )

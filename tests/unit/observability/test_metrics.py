@@ -25,6 +25,8 @@ class Work:
     reasons: dict = field(default_factory=dict)
     stages: dict = field(default_factory=dict)
     lists: list = field(default_factory=list)
+    receipts: list = field(default_factory=list)
+    unanswered: int = 0
 
 
 @dataclass
@@ -75,6 +77,8 @@ def test_a_batch_is_counted(registry, metrics):
         reasons={"decode_error": 1},
         stages={"encode": 0.002, "publish": 0.004},
         lists=["ann", "bob"],
+        receipts=["cid"],
+        unanswered=1,
     )
     metrics.batch(work, events=5, appended_ms=[ago(0.02), ago(0.02), ago(0.02), ago(0.2), ago(3)])
     metrics.batch(work, events=5, appended_ms=[ago(0.02)] * 5)
@@ -87,6 +91,7 @@ def test_a_batch_is_counted(registry, metrics):
     assert value("stream_app_dead_letters_total", reason="decode_error") == 2
     assert value("stream_app_recommendations_total") == 4
     assert value("stream_app_coalesced_total") == 4
+    assert value("stream_app_erasures_total") == 2
     assert value("stream_app_batch_size_bucket", le="4.0") == 0
     assert value("stream_app_batch_size_bucket", le="8.0") == 2
     assert value("stream_app_stage_seconds_count", stage="encode") == 2

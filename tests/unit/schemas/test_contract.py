@@ -11,7 +11,18 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from schemas import TOPICS, Click, DeadLetter, Purchase, RankedItem, Recommendation, ServingModel
+from schemas import (
+    TOPICS,
+    Click,
+    DeadLetter,
+    ErasureReceipt,
+    ErasureRequest,
+    Purchase,
+    RankedItem,
+    Recommendation,
+    Remaining,
+    ServingModel,
+)
 from schemas import contract as generator
 from schemas.codec import encode
 from stream_app.cli.schemas import command
@@ -25,6 +36,18 @@ EXAMPLES = {
         items=(RankedItem(item_id="i2", score=0.5, rank=1, sources=("trending",)),),
         model=ServingModel(name="m", version="1", backend="onnxruntime"),
         generated_at_ms=2,
+    ),
+    "ErasureRequest": ErasureRequest(user_id="u1", request_id="q-1"),
+    "ErasureReceipt": ErasureReceipt(
+        topic="erasures",
+        partition=1,
+        offset=2,
+        appended_ms=3,
+        erased_at_ms=4,
+        outcome="erased",
+        events=5,
+        applied={"clicks/1": 6},
+        remaining=(Remaining("clicks", 7), Remaining("purchases")),
     ),
     "DeadLetter": DeadLetter(
         reason="too_large",

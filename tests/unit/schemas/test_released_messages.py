@@ -15,13 +15,17 @@ from schemas import (
     TOPICS,
     Click,
     DeadLetter,
+    ErasureReceipt,
+    ErasureRequest,
     Experiment,
     Purchase,
     RankedItem,
     Recommendation,
+    Remaining,
     ServingModel,
     Trigger,
     decode,
+    decode_erasure,
     decode_output,
 )
 
@@ -88,6 +92,33 @@ RELEASED: dict[str, dict[str, msgspec.Struct]] = {
             experiment=Experiment(name="rank", arm="b"),
             degraded="no model: popular items",
         ),
+        "erasure_request_minimal": ErasureRequest(user_id="u1"),
+        "erasure_request_full": ErasureRequest(
+            user_id="user-é", request_id="case-7", requested_at_ms=1_700_000_000_123
+        ),
+        "erasure_receipt_minimal": ErasureReceipt(
+            topic="erasures",
+            partition=0,
+            offset=3,
+            appended_ms=1_700_000_000_000,
+            erased_at_ms=1_700_000_000_010,
+            outcome="unknown",
+        ),
+        "erasure_receipt_full": ErasureReceipt(
+            topic="shop.erasures",
+            partition=2,
+            offset=4,
+            appended_ms=1_700_000_000_000,
+            erased_at_ms=1_700_000_000_010,
+            outcome="erased",
+            request_id="case-7",
+            reread=True,
+            events=17,
+            row_bytes=1200,
+            dropped=2,
+            applied={"shop.clicks/2": 41, "shop.purchases/2": 7},
+            remaining=(Remaining("shop.clicks", 1_700_600_000_000), Remaining("shop.archive")),
+        ),
         "dead_letter_minimal": DeadLetter(
             reason="decode_error",
             detail="the value is null; an event needs one",
@@ -123,7 +154,9 @@ SAMPLES = [
 def read(payload: bytes, like: msgspec.Struct) -> msgspec.Struct:
     if isinstance(like, Click | Purchase):
         return decode(type(like), payload, key=like.user_id.encode(), now_ms=NOW_MS)
-    assert isinstance(like, Recommendation | DeadLetter)
+    if isinstance(like, ErasureRequest):
+        return decode_erasure(payload, key=like.user_id.encode())
+    assert isinstance(like, Recommendation | DeadLetter | ErasureReceipt)
     return decode_output(type(like), payload)
 
 

@@ -45,6 +45,18 @@ def test_rows_are_replaced_and_removed(store: RowStore) -> None:
     assert store.open(0) == Position(5, 2)
 
 
+def test_compaction_keeps_what_is_there(store: RowStore) -> None:
+    rows = {b"user-%d" % number: b"%d" % number for number in range(7)}
+    store.write(0, {**rows, b"gone": b"1"}, Position(7, 1))
+    store.write(0, {b"gone": None}, Position(8, 1))
+    store.compact(0)
+    store.reopen(0)
+    assert everything(store, 0) == rows
+    assert store.open(0) == Position(8, 1)
+    store.drop_unused()
+    assert everything(store, 0) == rows
+
+
 def test_a_scan_comes_in_slices_and_gives_all(store: RowStore) -> None:
     rows = {b"user-%d" % number: b"%d" % number for number in range(7)}
     store.write(0, rows, Position(7, 1))

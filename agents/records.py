@@ -1,0 +1,67 @@
+"""Records at the bytes edge of the recommender: what comes in, what goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from stream_app.users.erasure import Erasure
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+class Record(NamedTuple):
+    """One record of a source topic, undecoded."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    """Kafka's timestamp of the record: when it was appended."""
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+class Outgoing(NamedTuple):
+    """One record to publish."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    """None removes a row."""
+    headers: Headers = ()
+
+
+@dataclass(slots=True)
+class Work:
+    """What follows from a batch of records."""
+
+    rows: list[Outgoing] = field(default_factory=list)
+    lists: list[Outgoing] = field(default_factory=list)
+    dead: list[Outgoing] = field(default_factory=list)
+    receipts: list[Outgoing] = field(default_factory=list)
+    """What became of requests for erasure."""
+    erasures: list[tuple[int, bytes, Erasure]] = field(default_factory=list)
+    """Partition, user and request: to be remembered once everything is published."""
+    outcomes: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Number of events by topic and outcome."""
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Number of dead letters by reason."""
+    unanswered: int = 0
+    """Records that no list answers: rejected, erased, or a request for erasure."""
+    appended_ms: list[int] = field(default_factory=list)
+    """When the events that were new were appended, Unix ms: what a latency is counted from."""
+    stages: dict[str, float] = field(default_factory=dict)
+    """Processor seconds of the engine's thread by stage; for `publish`, seconds of waiting."""
+
+    def records(self) -> list[Outgoing]:
+        """Everything to publish."""
+        return self.rows + self.lists + self.dead + self.receipts
+
+    def count(self, topic: str, outcome: str) -> None:
+        """One more event of a topic with this outcome."""
+        key = (topic, outcome)
+        self.outcomes[key] = self.outcomes.get(key, 0) + 1

@@ -1,0 +1,122 @@
+"""How long the brokers keep what was written, from the settings that the topics really have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from schemas import (
+    CLICKS,
+    DEAD_LETTERS,
+    ERASURES,
+    PURCHASES,
+    RECOMMENDATIONS,
+    Remaining,
+    topic_name,
+)
+from stream_app.settings import Settings
+from stream_app.streaming.topics import changelog_topic, configs
+
+BROKER_MS = 15 * 60 * 1000
+"""A broker looks for what is to be deleted every five minutes, for what is to be compacted more
+often, and lets a deleted file lie for a minute."""
+PUSH_MS = 60 * 60 * 1000
+"""How often a worker appends to a changelog partition from which something has to go."""
+_NEVER = -1
+_MOST_MS = 100 * 365 * 86_400_000
+"""Kafka's default for "no limit" is more than any date."""
+
+Configs = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """By topic, after how many ms a record is surely gone; None is never, or not known."""
+
+    deleted: Mapping[str, int | None]
+    changelog: str
+    changelog_ms: int | None
+    """After a removal, until neither the row nor the tombstone is left on the changelog."""
+
+    def holdings(self, at_ms: int) -> tuple[Remaining, ...]:
+        """What may still hold records of a user erased at a time (Unix ms)."""
+        bounds = {**self.deleted, self.changelog: self.changelog_ms}
+        return tuple(
+            Remaining(topic, None if lasts is None else at_ms + lasts)
+            for topic, lasts in bounds.items()
+        )
+
+
+async def read_configs(settings: Settings) -> Configs:
+    """The settings of all topics with records of users. Raises `NoBrokerError`."""
+    return await configs(settings, [*holding_topics(settings), changelog_topic(settings.app_id)])
+
+
+def retention_of(settings: Settings, found: Configs) -> Retention:
+    """What follows from the settings of the topics."""
+    changelog = changelog_topic(settings.app_id)
+    return Retention(
+        {name: deleted_after_ms(found.get(name)) for name in holding_topics(settings)},
+        changelog,
+        compacted_after_ms(found.get(changelog)),
+    )
+
+
+def holding_topics(settings: Settings) -> list[str]:
+    """Topics with records of users that go by their age."""
+    topics = (CLICKS, PURCHASES, RECOMMENDATIONS, DEAD_LETTERS, ERASURES)
+    return [topic_name(settings.topic_prefix, topic) for topic in topics]
+
+
+def deleted_after_ms(config: Mapping[str, str] | None) -> int | None:
+    """How old a record of a topic with the policy "delete" can become.
+
+    A segment goes as a whole, when its newest record is old enough; it may be open for
+    `segment.ms` before that.
+    """
+    if config is None or "delete" not in config["cleanup.policy"]:
+        return None
+    retention_ms = int(config["retention.ms"])
+    if retention_ms == _NEVER:
+        return None
+    return _bounded(retention_ms + int(config["segment.ms"]) + BROKER_MS)
+
+
+def compacted_after_ms(config: Mapping[str, str] | None) -> int | None:
+    """How long a removed row and its tombstone can stay, if somebody appends every `PUSH_MS`.
+
+    A segment is closed when it is older than the compaction lag, and compacted then: the row is
+    gone. The tombstone stays for `delete.retention.ms` from then on, and goes with the compaction
+    after that, which takes another closed segment.
+    """
+    if config is None or config["cleanup.policy"] != "compact":
+        return None
+    lag_ms = min(int(config["max.compaction.lag.ms"]), int(config["segment.ms"]))
+    lag_ms = max(lag_ms, int(config["min.compaction.lag.ms"])) + PUSH_MS + BROKER_MS
+    return _bounded(3 * lag_ms + int(config["delete.retention.ms"]))
+
+
+def problems(settings: Settings, found: Configs) -> list[str]:
+    """What is wrong with topic settings for erasure to hold, in sentences."""
+    events = [topic_name(settings.topic_prefix, topic) for topic in (CLICKS, PURCHASES)]
+    requests = topic_name(settings.topic_prefix, ERASURES)
+    letters = topic_name(settings.topic_prefix, DEAD_LETTERS)
+    said = [
+        f"{name}: message.timestamp.type is {found[name]['message.timestamp.type']}: the clocks of "
+        "producers decide what an erasure covers; set it to LogAppendTime"
+        for name in (*events, requests)
+        if name in found and found[name]["message.timestamp.type"] != "LogAppendTime"
+    ]
+    kept_ms = int(found[requests]["retention.ms"]) if requests in found else _NEVER
+    for name in (*events, letters):
+        lasts_ms = deleted_after_ms(found.get(name))
+        if kept_ms != _NEVER and name in found and (lasts_ms is None or lasts_ms > kept_ms):
+            said.append(
+                f"{requests}: retention.ms is {kept_ms}, but {name} may hold older events, which "
+                "a worker that reads them again would not know to be erased; raise it"
+            )
+    return said
+
+
+def _bounded(lasts_ms: int) -> int | None:
+    return lasts_ms if lasts_ms < _MOST_MS else None
