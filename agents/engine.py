@@ -77,7 +77,9 @@ class Engine:
         now_ms = self._clock_ms()
         for record in records:
             try:
-                message = self._decode(record, damaged, now_ms)
+                # By the broker's clock a record gets the same verdict whenever it is read.
+                at_ms = record.timestamp_ms if record.log_append_time else now_ms
+                message = self._decode(record, damaged, at_ms)
             except RejectedMessage as rejected:
                 self._reject(work, record, rejected)
                 continue
@@ -171,7 +173,9 @@ class Engine:
         work.stages["encode_records"] = time.thread_time() - began
 
     def _reject(self, work: Work, record: Record, rejected: RejectedMessage) -> None:
-        letter = schemas.dead_letter(rejected, **record._asdict())
+        fields = record._asdict()
+        del fields["log_append_time"]
+        letter = schemas.dead_letter(rejected, **fields)
         work.dead.append(
             Outgoing(
                 self._dead_letters,

@@ -21,6 +21,9 @@ from stream_app.streaming.expiry import StreamClock
 from stream_app.streaming.ownership import UserRows
 from stream_app.streaming.publisher import Publisher
 
+LOG_APPEND_TIME = 1
+"""Kafka's number for timestamps that the broker has set."""
+
 
 class RecommendAgent:
     """Callable that Faust runs as the agent over the source topics."""
@@ -34,7 +37,9 @@ class RecommendAgent:
         publisher: Publisher,
         metrics: Metrics,
         batch_max: int,
+        session_s: float,
     ) -> None:
+        """`session_s` is how long the group keeps a member that it does not hear of."""
         self._engine = engine
         self._rows = rows
         self._erasures = erasures
@@ -42,6 +47,7 @@ class RecommendAgent:
         self._publisher = publisher
         self._metrics = metrics
         self._batch_max = batch_max
+        self._session_s = session_s
         self.activity = Activity()
         """For the watchdog."""
         # One thread: the encoder leaves the event loop free, and batches keep their order.
@@ -54,8 +60,9 @@ class RecommendAgent:
             self.activity.enter(Stage.WAITING)
             batches = Batches(stream, self._batch_max)
             async for batch in batches:
-                await self._handle(batch)
-                await batches.acknowledge(batch)
+                if await self._handle(batch, batches):
+                    await batches.acknowledge(batch)
+                batch.clear()  # what is not acknowledged must not keep a rebalance waiting
                 self.activity.enter(Stage.WAITING)
         except asyncio.CancelledError:  # stopping: what is not acknowledged is read again
             raise
@@ -65,7 +72,9 @@ class RecommendAgent:
             self.activity.enter(Stage.ENDED)
             await self._publisher.stop()
 
-    async def _handle(self, batch: list[Any]) -> None:
+    async def _handle(self, batch: list[Any], batches: Batches) -> bool:
+        """Compute and publish; False when the partitions have moved away meanwhile."""
+        term = self._rows.term
         records = [_record(event.message) for event in batch]
         states = self._rows.read((record.partition, record.key) for record in records if record.key)
         erased = self._erasures.find((record.partition, record.key) for record in records)
@@ -76,12 +85,17 @@ class RecommendAgent:
         now_ms = self._clock.observe(max(record.timestamp_ms for record in records))
         self.activity.enter(Stage.PUBLISH)
         changes = [(row.partition, row.key or b"", row.value) for row in work.rows]
-        await self._rows.write(changes, now_ms, also=[*work.lists, *work.dead, *work.receipts])
+        also = [*work.lists, *work.dead, *work.receipts]
+        if not await batches.confirm_membership(self._session_s):
+            return False
+        if not await self._rows.write(changes, now_ms, also, term):
+            return False
         for request in work.erasures:
             self._erasures.add(*request)
         work.stages["publish"] = time.perf_counter() - began
         self._metrics.batch(work, events=len(records), appended_ms=work.appended_ms)
         self._metrics.rows(self._rows.count(), self._rows.late)
+        return True
 
 
 def _record(message: Any) -> Record:
@@ -93,4 +107,5 @@ def _record(message: Any) -> Record:
         key=message.key,
         value=message.value,
         headers=tuple(message.headers or ()),
+        log_append_time=message.timestamp_type == LOG_APPEND_TIME,
     )

@@ -22,6 +22,8 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+    log_append_time: bool = False
+    """Whether the timestamp is the broker's; otherwise its producer has set it."""
 
 
 class Outgoing(NamedTuple):

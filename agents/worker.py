@@ -103,7 +103,10 @@ def build(
     erasures = Erasures(ChangelogReader(options, requests))
     app.tables.attach(rows, publisher, changelog, erasures)
     clock = StreamClock()
-    agent = RecommendAgent(engine, rows, erasures, clock, publisher, metrics, settings.batch_max)
+    agent = RecommendAgent(
+        engine, rows, erasures, clock, publisher, metrics,
+        settings.batch_max, settings.session_timeout_s,
+    )  # fmt: skip
     app.agent(raw_topic(app, *sources, requests), name="recommend")(agent.__call__)
     purge = Purge(rows, erasures, retention.changelog_ms, retention.deleted[requests])
     _repeat(app, purge.sweep, INTERVAL_S)

@@ -8,13 +8,18 @@ without a hole after that.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 from faust.types import TP
 
+from stream_app.streaming.coordinator import membership_of
 from stream_app.streaming.exits import ExitCode, die
+
+CONFIRM_POLL_S = 0.05
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +65,20 @@ class Batches:
         """Mark the events as done, in order, so that their offsets may be committed."""
         for event in batch:
             await self._stream.ack(event)
+
+    async def confirm_membership(self, within_s: float) -> bool:
+        """Whether the group took this worker for a member within so many seconds; waits for it.
+
+        A process that was stopped, or cut off, learns only from the next answer whether its
+        partitions are still its own. False when a rebalance has begun meanwhile.
+        """
+        generation = self._app.consumer_generation_id
+        while not self._app.rebalancing and self._app.consumer_generation_id == generation:
+            membership = membership_of(self._app.consumer.coordinator())
+            if time.monotonic() - membership.confirmed_at < within_s:
+                return True
+            await asyncio.sleep(CONFIRM_POLL_S)
+        return False
 
     def is_current(self, event: Any) -> bool:
         """Whether the event belongs to the present assignment of partitions."""

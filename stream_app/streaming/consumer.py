@@ -59,9 +59,25 @@ class SafeConsumer(DrainWithoutTasks, driver.Consumer):
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Fetch nothing until recovery is over, also where there was nothing to revoke before."""
+        """Begin anew: fetch nothing until recovery is over, and forget what was acknowledged.
+
+        Faust keeps an acknowledgement that comes late in a rebalance, and what it tried to commit
+        when the broker refused. Both would be committed, or taken for committed, in the new
+        generation, in which the events are read again.
+        """
         self.stop_flow()
+        for tp in assigned:
+            self._acked.pop(tp, None)
+            self._acked_index.pop(tp, None)
+            self._gap.pop(tp, None)
+            self._committed_offset.pop(tp, None)
         await super().on_partitions_assigned(assigned, generation_id)
+
+    def ack(self, message: Any) -> bool:
+        """Acknowledge an event, unless it was read in an earlier generation."""
+        if message.generation_id != self.app.consumer_generation_id:
+            return False
+        return bool(super().ack(message))
 
     def on_buffer_drop(self, tp: TP) -> None:
         """Wake a partition whose buffer has drained, unless recovery has paused it."""
@@ -110,6 +126,10 @@ class SafeConsumer(DrainWithoutTasks, driver.Consumer):
         die(
             ExitCode.OFFSET_HOLE, f"{tp.topic}/{tp.partition}: no events {offset_from}..{offset_to}"
         )
+
+    def coordinator(self) -> Any:
+        """aiokafka's side of the consumer group."""
+        return self._thread._ensure_consumer()._coordinator
 
     def committed_offset(self, tp: TP) -> int | None:
         """Next offset to process according to the last commit, or None when nothing is."""

@@ -11,6 +11,7 @@ answers that confirm the membership are counted here, for the watchdog.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -29,6 +30,8 @@ class Membership:
 
     confirmed: int = 0
     """Answers so far in which the coordinator took this worker for a member."""
+    confirmed_at: float = 0.0
+    """When the request of the last such answer was sent (monotonic seconds)."""
     joining: bool = False
     """The worker waits to be let into the group, which lasts until all other members are there."""
 
@@ -47,6 +50,7 @@ async def _send_checked(self: Any, request: Any) -> Any:
     joins = isinstance(request, JoinGroupRequest | SyncGroupRequest)
     if joins:
         membership.joining = True
+    sent_at = time.monotonic()
     try:
         response = await _send_req(self, request)
     finally:
@@ -55,13 +59,15 @@ async def _send_checked(self: Any, request: Any) -> Any:
     if isinstance(request, OffsetFetchRequest):
         _raise_group_error(self, response)
     elif joins or isinstance(request, HeartbeatRequest):
-        membership.confirmed += _is_member(response)
+        _confirm(membership, response, sent_at)
     return response
 
 
-def _is_member(response: Any) -> bool:
+def _confirm(membership: Membership, response: Any, sent_at: float) -> None:
     error = errors.for_code(response.error_code)
-    return error in (errors.NoError, errors.RebalanceInProgressError)
+    if error in (errors.NoError, errors.RebalanceInProgressError):
+        membership.confirmed += 1
+        membership.confirmed_at = sent_at
 
 
 def _raise_group_error(coordinator: Any, response: Any) -> None:

@@ -56,6 +56,9 @@ class UserRows:
         self._publisher = publisher
         self._owned: dict[int, _Owned] = {}
         self._opened: set[int] = set()
+        self._rewriting = 0
+        self.term = 0
+        """Number of takeovers so far. What was read in one term must not be written in another."""
         self._writing = asyncio.Lock()
         self.sweeping = asyncio.Lock()
         """Held by whoever scans rows: a store cannot be opened anew while it is scanned."""
@@ -69,8 +72,8 @@ class UserRows:
 
     @property
     def remaining(self) -> int:
-        """Changelog records still to read before the rows are complete."""
-        return self._reader.remaining
+        """Changelog records still to read, and to write again, before the rows are complete."""
+        return self._reader.remaining + self._rewriting
 
     def count(self) -> int:
         """Rows of all owned partitions."""
@@ -82,6 +85,7 @@ class UserRows:
         What is kept from the generation before is only brought up to date. It can be cancelled at
         any await: nothing is owned before all of it is complete.
         """
+        self.term += 1
         async with self._writing:
             self._owned = {}
             for lost in self._opened - set(partitions):
@@ -110,19 +114,28 @@ class UserRows:
         return states
 
     async def write(
-        self, changes: Iterable[Change], written_ms: int, also: Iterable[Record] = ()
-    ) -> None:
+        self,
+        changes: Iterable[Change],
+        written_ms: int,
+        also: Iterable[Record] = (),
+        term: int | None = None,
+    ) -> bool:
         """Publish rows, and other records with them; returns when the broker has everything.
 
+        False, and nothing is published, when the rows were read in another `term`: their partitions
+        may have been elsewhere in between.
         `written_ms` is the time that the rows are stamped with. They are in the store only then,
         so that it never holds what the changelog does not.
         """
         async with self._writing:
+            if term is not None and term != self.term:
+                return False
             rows: dict[int, dict[bytes, bytes | None]] = defaultdict(dict)
             for partition, user, state in changes:
                 stamp = Stamp(self._owned[partition].epoch, written_ms)
                 rows[partition][user] = None if state is None else seal(state, stamp)
             await self._publish(rows, also)
+            return True
 
     async def expire(self, partition: int, users: Collection[bytes], before_ms: int) -> int:
         """Remove those of the users whose row was written before a time; returns how many."""
@@ -242,9 +255,11 @@ class UserRows:
             if users:
                 log.warning("partition %d: %d rows stood before late ones", partition, len(users))
             for start in range(0, len(users), REWRITE_ROWS):
+                self._rewriting = len(users) - start
                 part = users[start : start + REWRITE_ROWS]
                 rows = self._store.get(partition, part)
                 await self._publish({partition: dict(zip(part, rows, strict=True))})
+        self._rewriting = 0
 
 
 def is_silent(row: bytes, before_ms: int) -> bool:

@@ -41,11 +41,15 @@ class Publisher:
         self._client_options = client_options
         self._client_id = client_id
         self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
 
     async def start(self) -> None:
         """Connect, unless connected. Raises `KafkaConnectionError` when no broker answers."""
-        if self._producer is not None:
-            return
+        async with self._starting:  # the agent and the recovery both ask for it
+            if self._producer is None:
+                self._producer = await self._connect()
+
+    async def _connect(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
             **self._client_options,
             client_id=self._client_id,
@@ -60,7 +64,7 @@ class Publisher:
         except BaseException:
             await producer.stop()
             raise
-        self._producer = producer
+        return producer
 
     async def stop(self) -> None:
         """Send what is pending and disconnect."""

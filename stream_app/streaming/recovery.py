@@ -119,7 +119,7 @@ class RowsManager(TableManager):
         """Let events flow; False when another rebalance has begun."""
         app, consumer = self.app, self.app.consumer
         await app.on_rebalance_complete.send()
-        if assigned and not await self._seek(generation):
+        if assigned and not await self._seek(assigned, generation):
             return False
         app.flow_control.resume()
         consumer.resume_partitions(assigned)
@@ -132,11 +132,16 @@ class RowsManager(TableManager):
         self._completed.set()
         return True
 
-    async def _seek(self, generation: int) -> bool:
-        """Put the source partitions to their committed offsets."""
+    async def _seek(self, assigned: set[TP], generation: int) -> bool:
+        """Put the source partitions to their committed offsets, or to their beginning."""
+        consumer = self.app.consumer
         while self.app.consumer_generation_id == generation and not self.should_stop:
             try:
-                await self.app.consumer.perform_seek()
+                await consumer.perform_seek()
+                # It leaves a partition without a commit where an earlier fetch has put it.
+                fresh = [tp for tp in assigned if consumer.committed_offset(tp) is None]
+                for tp, begin in (await consumer.earliest_offsets(*fresh)).items() if fresh else ():
+                    await consumer.seek(tp, begin)
             except (KafkaError, IllegalStateError) as error:
                 log.warning("seeking to the committed offsets: %r; trying again", error)
                 await asyncio.sleep(RETRY_S)
