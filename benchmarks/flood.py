@@ -73,9 +73,9 @@ async def measure(
     coverage, partitions = Coverage(), dict[str, int]()
     lists = settings.topic_prefix + RECOMMENDATIONS.name
     async with (
-        follower(settings.bootstrap_servers, [lists], from_start=False) as records,
-        event_sender(settings.bootstrap_servers, prefix=settings.topic_prefix) as sender,
-        event_sender(settings.bootstrap_servers, prefix=settings.topic_prefix) as flooding,
+        follower(settings, [lists], from_start=False) as records,
+        event_sender(settings) as sender,
+        event_sender(settings) as flooding,
     ):
         load = asyncio.create_task(_send(sender, events, rate, coverage, partitions))
         beside = asyncio.create_task(_flood(flooding, flood, per_s, load, partitions))

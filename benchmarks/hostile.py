@@ -93,7 +93,7 @@ def backlog(seed: int, count: int, share: float) -> list[Sample]:
 
 async def send(settings: Settings, records: Sequence[Sample]) -> None:
     """Send as fast as it goes."""
-    async with event_sender(settings.bootstrap_servers) as sender:
+    async with event_sender(settings) as sender:
         for one in records:
             topic = settings.topic_prefix + one.topic
             await sender.send_raw(topic, one.key, one.value, one.headers)
@@ -121,7 +121,7 @@ def measure(settings: Settings, process: psutil.Process, records: Sequence[Sampl
 async def dead_letters(settings: Settings) -> int:
     """Number of dead letters."""
     topic = settings.topic_prefix + DEAD_LETTERS.name
-    async with follower(settings.bootstrap_servers, [topic], from_start=True) as letters:
+    async with follower(settings, [topic], from_start=True) as letters:
         return len([letter async for letter in letters.to_end()])
 
 

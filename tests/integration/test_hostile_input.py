@@ -136,7 +136,7 @@ def send_samples(settings: Settings, sent: list[Sample]) -> dict[str, Sample]:
     """Send samples; returns them by `topic/partition@offset`."""
 
     async def run() -> list[Any]:
-        async with event_sender(settings.bootstrap_servers) as sender:
+        async with event_sender(settings) as sender:
             futures = [
                 await sender.send_raw(
                     settings.topic_prefix + one.topic, one.key, one.value, one.headers
