@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from schemas.messages import Click, Purchase, Recommendation, ServingModel, Trigger
 from stream_app.advance import Advancer, UserUpdate
@@ -161,7 +160,8 @@ class Recommender:
         outcomes: list[Outcome] = []
         events: list[SourceEvent] = []
         previous: list[int] = []
-        counted: list[bool] = []
+        learned: list[bool] = []
+        trending: list[bool] = []
         for source in messages:
             user_id = source.message.user_id
             update = updates.get(user_id)
@@ -173,8 +173,9 @@ class Recommender:
             outcomes.append(outcome)
             events.append(event)
             previous.append(newest_item(before.history) if outcome is Outcome.APPLIED else NO_ITEM)
-            counted.append(outcome in NEW and caps.counts(before, event))
-        self._learn(messages, events, previous, np.array(counted, np.bool_))
+            learned.append(outcome in NEW and caps.is_new(before, event))
+            trending.append(learned[-1] and not caps.in_burst(before, event))
+        self._learn(messages, events, previous, learned, trending)
         return updates, outcomes
 
     def _learn(
@@ -182,16 +183,18 @@ class Recommender:
         messages: Sequence[SourceMessage],
         events: list[SourceEvent],
         previous: list[int],
-        counted: NDArray[np.bool_],
+        learned: list[bool],
+        trending: list[bool],
     ) -> None:
-        """`counted` says which events are new, and not more of one user than the others' worth."""
+        """Teach the live stores what is no repetition; `trending` of it, the trends as well."""
         catalog = self.bundle.catalog
         items = catalog.lookup(np.array([event.item for event in events], np.uint64))
-        for place in np.flatnonzero(counted & (items < 0)).tolist():
+        chosen, trends = np.array(learned, np.bool_), np.array(trending, np.bool_)
+        for place in np.flatnonzero(trends & (items < 0)).tolist():
             items[place] = catalog.index_or_add(messages[place].message.item_id)
         before = catalog.lookup(np.array(previous, np.uint64))
         times = np.array([event.timestamp_ms for event in events], np.int64)
-        self._live.learn(len(catalog), before[counted], items[counted], times[counted])
+        self._live.learn(len(catalog), before[chosen], items[chosen], times[chosen], trends[chosen])
 
     def _recommend(
         self,

@@ -63,15 +63,17 @@ class LiveStores:
         previous: Indices,
         items: Indices,
         timestamps_ms: NDArray[np.int64],
+        trending: NDArray[np.bool_],
     ) -> None:
         """Count events `[n]` on `items`, each after the item `previous` of the same user.
 
-        Positions are those of a catalogue of `catalog_size` items, -1 for an item not in it.
+        Those that are `trending` count as popularity, too. Positions are those of a catalogue of
+        `catalog_size` items, -1 for an item not in it.
         """
         self.transitions.grow(catalog_size)
         self.trends.grow(catalog_size)
         self.transitions.learn(previous, items)
-        self.trends.learn(items, timestamps_ms)
+        self.trends.learn(items[trending], timestamps_ms[trending])
 
 
 def build_pipeline(

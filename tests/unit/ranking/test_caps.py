@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import Click
-from stream_app.ranking.live.caps import BURST_EVENTS, BURST_MS, REPEAT_MS, counts
+from stream_app.ranking.live.caps import (
+    BURST_EVENTS,
+    BURST_MS,
+    REPEAT_MS,
+    in_burst,
+    is_new,
+)
 from stream_app.recommender import Recommender, SourceMessage
 from stream_app.users.state import EVENT_BYTES, SourceEvent, UserState, apply
 
@@ -30,34 +36,34 @@ def row(*events: tuple[int, int]) -> UserState:
 
 
 def test_an_item_counts_once_in_a_while() -> None:
-    assert counts(row(), event(7, 0))
-    assert not counts(row((7, 0)), event(7, 1))
-    assert counts(row((7, 0)), event(8, 1))
-    assert not counts(row((7, 0), (8, 1)), event(7, REPEAT_MS - 1))
-    assert counts(row((7, 0), (8, 1)), event(7, REPEAT_MS))
-    assert not counts(row((7, 0), (7, REPEAT_MS)), event(7, REPEAT_MS + 1)), "the last time counts"
+    assert is_new(row(), event(7, 0))
+    assert not is_new(row((7, 0)), event(7, 1))
+    assert is_new(row((7, 0)), event(8, 1))
+    assert not is_new(row((7, 0), (8, 1)), event(7, REPEAT_MS - 1))
+    assert is_new(row((7, 0), (8, 1)), event(7, REPEAT_MS))
+    assert not is_new(row((7, 0), (7, REPEAT_MS)), event(7, REPEAT_MS + 1)), "the last time counts"
 
 
 def test_an_item_that_left_the_ring_is_still_known() -> None:
     others = [(1000 + n, HOUR_MS * (n + 1)) for n in range(150)]
     after = row((7, 0), *others)
     assert after.seen
-    assert not counts(after, event(7, HOUR_MS * 500))
-    assert counts(after, event(8, HOUR_MS * 500))
+    assert not is_new(after, event(7, HOUR_MS * 500))
+    assert is_new(after, event(8, HOUR_MS * 500))
 
 
 def test_of_a_burst_the_first_events_count() -> None:
     burst = [(1000 + n, n) for n in range(BURST_EVENTS)]
-    assert counts(row(*burst[:-1]), event(1, BURST_EVENTS))
-    assert not counts(row(*burst), event(1, BURST_EVENTS))
-    assert not counts(row(*burst), event(1, BURST_MS - 1))
-    assert counts(row(*burst), event(1, BURST_MS))
+    assert is_new(row(*burst[:-1]), event(1, BURST_EVENTS))
+    assert in_burst(row(*burst), event(1, BURST_EVENTS))
+    assert in_burst(row(*burst), event(1, BURST_MS - 1))
+    assert not in_burst(row(*burst), event(1, BURST_MS))
 
 
 def test_late_events_are_no_way_around() -> None:
     burst = [(1000 + n, HOUR_MS) for n in range(BURST_EVENTS)]
-    assert not counts(row(*burst), event(1, 0))
-    assert not counts(row((7, HOUR_MS)), event(7, 0))
+    assert in_burst(row(*burst), event(1, 0))
+    assert not is_new(row((7, HOUR_MS)), event(7, 0))
 
 
 ITEMS = st.integers(1, 3) | st.integers(1, 2**64 - 1)
@@ -73,7 +79,7 @@ def test_the_ring_is_searched_entry_by_entry(history: list[tuple[int, int]], ite
     seen = np.frombuffer(state.seen, "<u4").tolist()
     known = item in ring or (item & 0xFFFF_FFFE) in {entry & 0xFFFF_FFFE for entry in seen}
     much_later = 10 * REPEAT_MS
-    assert counts(state, event(item, much_later)) is (not known or item in ring)
+    assert is_new(state, event(item, much_later)) is (not known or item in ring)
 
 
 class Crowd:
