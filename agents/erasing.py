@@ -83,33 +83,45 @@ def erase(
         newest[request.user] = request.erasure.and_then(newest.get(request.user))
     left = Erased([], dict(rows))
     for record in records:
-        erasure = newest.get(record.key) if record.key else None
-        covered = erasure is not None and erasure.covers(
-            first_appended_ms(record.timestamp_ms, record.headers)
-        )
-        (left.dropped if covered else left.events).append(record)
-    dropped = Counter(record.key for record in left.dropped)
+        (left.dropped if _covered(record, newest) else left.events).append(record)
     stored = {user: _Stored.of(rows.get(user)) for user in newest}
+    _answer(left, requests, stored, known, source, now_ms, holdings)
+    partitions = {record.key: record.partition for record in left.events}
+    for user in newest.keys() & partitions.keys():
+        place, state = f"{source}/{partitions[user]}", stored[user].state
+        if state is None or not begun_after(state, place, newest[user]):
+            left.rows[user] = encode_state(fresh_state(place, newest[user]))
+    return left
+
+
+def _covered(record: Record, newest: Mapping[bytes, Erasure]) -> bool:
+    erasure = newest.get(record.key) if record.key else None
+    if erasure is None:
+        return False
+    return erasure.covers(first_appended_ms(record.timestamp_ms, record.headers))
+
+
+def _answer(
+    left: Erased,
+    requests: Sequence[Request],
+    stored: dict[bytes, _Stored],
+    known: Mapping[bytes, Erasure],
+    source: str,
+    now_ms: int,
+    holdings: Holdings,
+) -> None:
+    """Handle the requests in their order; what is in `stored` goes."""
+    dropped = Counter(record.key for record in left.dropped)
     for request in requests:
-        user = request.user
-        place = f"{source}/{request.record.partition}"
+        user, partition = request.user, request.record.partition
+        place = f"{source}/{partition}"
         receipt = _receipt(request, stored[user], place, known.get(user), now_ms, holdings)
         if receipt.outcome != HANDLED_BEFORE:
             receipt = msgspec.structs.replace(receipt, dropped=dropped.pop(user, 0))
-            left.removed[user] = request.record.partition
+            left.removed[user] = partition
             stored[user] = _Stored()
         left.receipts.append((request, receipt))
-        left.erasures.append((request.record.partition, user, request.erasure))
-    partitions = {record.key: record.partition for record in left.events}
-    for user, erasure in newest.items():
-        partition = partitions.get(user)
-        if partition is None:  # nothing of this user is left to be applied
-            continue
-        place = f"{source}/{partition}"
-        state = stored[user].state
-        if state is None or not begun_after(state, place, erasure):
-            left.rows[user] = encode_state(fresh_state(place, erasure))
-    return left
+        left.erasures.append((partition, user, request.erasure))
 
 
 @dataclass(frozen=True, slots=True)

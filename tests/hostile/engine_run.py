@@ -41,6 +41,8 @@ def make_engine(now_ms: int) -> Engine:
         changelog="changelog",
         recommendations="recommendations",
         dead_letters="dead-letters",
+        erasures="erasures",
+        receipts="erasure-receipts",
         clock_ms=lambda: now_ms,
     )
 

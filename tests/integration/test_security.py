@@ -43,7 +43,7 @@ from tests.integration.worker import WorkerProcess
 DOCUMENT = Path(__file__).parents[2] / "docs" / "security.md"
 PASSWORD = "distinctive-Pass-7"
 WRONG_PASSWORD = "distinctive-Wrong-8"
-ROLES = ("operator", "producer", "worker", "subscriber", "support", "checker")
+ROLES = ("operator", "producer", "worker", "subscriber", "support", "checker", "privacy")
 EVENT = '{"user_id": "ann", "item_id": "318"}\n'
 LIMIT_S = 20
 """No refusal may take longer, on a busy machine; they take less than 2 s on an idle one."""
@@ -437,6 +437,11 @@ def test_the_listed_acls_are_enough(secured: Secured, start) -> None:
         "the dead letter",
     )  # fmt: skip
     assert "sent 1 records" in secured.run(by_role["support"], "dead-letters", "replay").stdout
+    receipt = json.loads(secured.run(by_role["privacy"], "erase", "ann", "--wait", "--json").stdout)
+    assert receipt["outcome"] == "erased"
+    assert [left["topic"] for left in receipt["remaining"] if "until_ms" in left] == []
+    refused = secured.run(by_role["support"], "erase", "ann", fails=2).stderr
+    assert "or let this user describe them" in refused
     assert worker.terminate() == 0
     secured.run(by_role["checker"], "verify")
     refused = secured.run(by_role["subscriber"], "produce", given=EVENT, fails=2).stderr
