@@ -1,0 +1,44 @@
+"""Kinds of runs: all faults, retention at work, and the control with stock Faust."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from tests.faults.arena import Arena
+from tests.faults.deck import FAULTS, REBALANCES
+from tests.faults.run import Plan
+
+DELETING = tuple(fault for fault in FAULTS if "broker" not in fault.name)
+
+
+def faults(plan: Plan) -> Plan:
+    """Every kind of fault."""
+    return plan
+
+
+def retention(plan: Plan) -> Plan:
+    """What is committed is deleted from the source topics after every fault of a worker."""
+    return replace(plan, faults=DELETING, between=_delete_committed, sources_whole=False)
+
+
+def stock(plan: Plan) -> Plan:
+    """Stock Faust's consumer and tables, under joins and leaves: the checks must find a loss."""
+    return replace(
+        plan,
+        faults=REBALANCES,
+        overlap=0.0,
+        module=("tests.faults.stock_worker",),
+        hang_s=30.0,
+    )
+
+
+def _delete_committed(arena: Arena) -> None:
+    arena.cluster.delete_committed()
+
+
+SCENARIOS: dict[str, Callable[[Plan], Plan]] = {
+    "faults": faults,
+    "retention": retention,
+    "stock": stock,
+}
