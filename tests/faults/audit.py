@@ -20,7 +20,7 @@ from stream_app.streaming.rows import MARKER, stamp_of, unseal
 from stream_app.users.codec import decode_state
 from stream_app.users.ids import item_hash
 from stream_app.users.state import HISTORY_LENGTH, UserState, events_of
-from tests.faults.cluster import Cluster, Partition
+from tests.faults.cluster import Cluster
 from tests.faults.ledger import TOPICS, Ledger, checksum
 from tests.faults.stream import Kind
 
@@ -242,12 +242,3 @@ def _check_dead_letters(found: Audit, cluster: Cluster, entries: NDArray[np.void
     found.dead_missing = len(expected - letters.keys())
     found.dead_wrong = len(letters.keys() - expected)
     return len(letters)
-
-
-def ends_of(ledger: Ledger, prefix: str) -> dict[Partition, int]:
-    """The offset after the last acknowledged send of every source partition."""
-    found: dict[Partition, int] = {}
-    for entry in ledger.entries:
-        at = (prefix + TOPICS[entry["topic"]], int(entry["partition"]))
-        found[at] = max(found.get(at, 0), int(entry["offset"]) + 1)
-    return found

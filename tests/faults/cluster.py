@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
-    ConsumerGroupTopicPartitions,
     KafkaException,
     TopicPartition,
 )
@@ -19,14 +17,13 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
-    OffsetSpec,
     ResourceType,
 )
 
 from stream_app.settings import Settings
 from stream_app.streaming import topics
 from stream_app.streaming.table import changelog_topic
-from stream_app.streaming.topics import source_topics
+from tests.faults.offsets import Partition
 
 TIMEOUT_S = 10.0
 BROKER_ID = "1"
@@ -40,26 +37,6 @@ SEGMENTS = {
     "delete.retention.ms": "1000",
 }
 """Lets compaction run all the time; the lag stays longer than a zombie's stop."""
-
-Partition = tuple[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Offsets:
-    """Source partitions at one moment."""
-
-    ends: dict[Partition, int]
-    committed: dict[Partition, int]
-    """0 where nothing was committed yet."""
-
-    @property
-    def lag(self) -> int:
-        """Records that are not committed."""
-        return sum(end - self.committed[at] for at, end in self.ends.items())
-
-    def reached(self, ends: Mapping[Partition, int]) -> bool:
-        """Whether everything before `ends` is committed."""
-        return all(self.committed[at] >= end for at, end in ends.items())
 
 
 class Cluster:
@@ -76,11 +53,6 @@ class Cluster:
                 "log_level": 0,
             }
         )
-        self._sources = [
-            TopicPartition(topic, number)
-            for topic in source_topics(settings)
-            for number in range(partitions)
-        ]
 
     def create(self) -> None:
         """Make the topics, with a changelog that is compacted all the time."""
@@ -103,24 +75,8 @@ class Cluster:
         for future in self._admin.incremental_alter_configs([resource]).values():
             future.result(TIMEOUT_S)
 
-    def offsets(self) -> Offsets:
-        """Ends and commits of the source partitions. Raises KafkaException without a broker."""
-        group = ConsumerGroupTopicPartitions(self.settings.app_id, self._sources)
-        asked = self._admin.list_consumer_group_offsets([group], request_timeout=TIMEOUT_S)
-        latest = {at: OffsetSpec.latest() for at in self._sources}  # type: ignore[no-untyped-call]
-        ends = self._admin.list_offsets(latest, request_timeout=TIMEOUT_S)
-        committed = asked[self.settings.app_id].result(TIMEOUT_S).topic_partitions
-        return Offsets(
-            ends={
-                (at.topic, at.partition): future.result(TIMEOUT_S).offset
-                for at, future in ends.items()
-            },
-            committed={(at.topic, at.partition): max(0, at.offset) for at in committed},
-        )
-
-    def delete_committed(self) -> dict[Partition, int]:
+    def delete_before(self, committed: Mapping[Partition, int]) -> dict[Partition, int]:
         """What retention does, at its worst: delete all that is committed; the new beginnings."""
-        committed = self.offsets().committed
         wanted = [TopicPartition(topic, number, at) for (topic, number), at in committed.items()]
         deleted = self._admin.delete_records(wanted)
         return {

@@ -5,24 +5,29 @@ It asks the broker, not the workers: a worker that hangs believes that it is wel
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from confluent_kafka import KafkaException
+from aiokafka.errors import KafkaError
 
-from tests.faults.cluster import Cluster, Offsets, Partition
+from stream_app.settings import Settings
+from tests.faults.offsets import OffsetReader, Offsets, Partition, offset_reader
 
 LOOK_EVERY_S = 0.25
+ANSWER_S = 5.0
+"""A look that takes longer says nothing about now."""
 
 
 class Progress(threading.Thread):
     """The last look at the offsets, and since when each partition has not moved."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, settings: Settings, partitions: int) -> None:
         super().__init__(name="progress", daemon=True)
-        self._cluster = cluster
+        self._settings = settings
+        self._partitions = partitions
         self._ending = threading.Event()
         self._excuses = 0
         self._lock = threading.Lock()
@@ -32,13 +37,7 @@ class Progress(threading.Thread):
 
     def run(self) -> None:
         """Look until `stop`; a broker that does not answer is no news."""
-        while not self._ending.wait(LOOK_EVERY_S):
-            began = time.monotonic()
-            try:
-                seen = self._cluster.offsets()
-            except (KafkaException, TimeoutError):
-                continue
-            self._observe(began, seen)
+        asyncio.run(self._watch())
 
     def stop(self) -> None:
         """End the watch."""
@@ -76,6 +75,20 @@ class Progress(threading.Thread):
     def reached(self, ends: Mapping[Partition, int]) -> bool:
         """Whether everything before `ends` is committed, as of the last look."""
         return self.last is not None and self.last[1].reached(ends)
+
+    async def _watch(self) -> None:
+        while not self._ending.is_set():
+            try:
+                async with offset_reader(self._settings, self._partitions) as reader:
+                    await self._follow(reader)
+            except (KafkaError, TimeoutError, OSError):  # connect again
+                await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _follow(self, reader: OffsetReader) -> None:
+        while not self._ending.is_set():
+            began = time.monotonic()
+            self._observe(began, await asyncio.wait_for(reader.read(), ANSWER_S))
+            await asyncio.sleep(LOOK_EVERY_S)
 
     def _observe(self, now: float, seen: Offsets) -> None:
         with self._lock:

@@ -129,7 +129,7 @@ def _settings(kafka: EmbeddedKafka) -> Settings:
 
 @contextmanager
 def _arena(plan: Plan, kafka: EmbeddedKafka, cluster: Cluster, fleet: Fleet) -> Iterator[Arena]:
-    progress = Progress(cluster)
+    progress = Progress(cluster.settings, plan.partitions)
     arena = Arena(kafka, cluster, fleet, progress, Random(plan.seed))
     if plan.hang_s is not None:
         arena.hang_s = plan.hang_s

@@ -34,7 +34,9 @@ def stock(plan: Plan) -> Plan:
 
 
 def _delete_committed(arena: Arena) -> None:
-    arena.cluster.delete_committed()
+    last = arena.progress.last
+    if last is not None:
+        arena.cluster.delete_before(last[1].committed)
 
 
 SCENARIOS: dict[str, Callable[[Plan], Plan]] = {
