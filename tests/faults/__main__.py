@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import sys
 from dataclasses import replace
@@ -27,7 +28,8 @@ from tests.faults.run import Plan, run, temporary_directory
     default="faults",
     show_default=True,
     help="faults: all kinds; retention: source records are deleted once committed; "
-    "stock: a control run with the consumer and tables of stock Faust.",
+    "stock: a control run with consumer and tables of stock Faust; stock-widened: the same with "
+    "the window held open in which it loses events.",
 )
 @click.option("--only", multiple=True, help="Only faults whose name contains this.")
 @click.option("--report", "path", type=click.Path(path_type=Path), help="FILE.md or FILE.json")
@@ -44,6 +46,7 @@ def main(
         if not chosen:
             raise click.UsageError(f"no fault is called {only}: {[f.name for f in FAULTS]}")
         plan = replace(plan, faults=chosen)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the broker is away on purpose
     directory = temporary_directory()
     click.echo(f"logs of the workers: {directory}")
     with EmbeddedKafka() as kafka:

@@ -22,7 +22,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from stream_app.settings import Settings
 from stream_app.streaming import topics
-from stream_app.streaming.table import changelog_topic
+from stream_app.streaming.topics import changelog_topic
 from tests.faults.offsets import Partition
 
 TIMEOUT_S = 10.0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 
 from stream_app.demo.session import free_port
@@ -84,6 +86,17 @@ class Fleet:
     def excuse(self, codes: Sequence[int], why: str, for_s: float, worker: str = "") -> None:
         """Explain exits with these codes from now on, for a while."""
         self._excuses.append(Excuse(worker, tuple(codes), why, time.monotonic() + for_s))
+
+    @contextmanager
+    def excused(self, codes: Sequence[int], why: str, after_s: float) -> Iterator[None]:
+        """Explain exits of all workers inside, and for some seconds after."""
+        excuse = Excuse("", tuple(codes), why, inf)
+        self._excuses.append(excuse)
+        try:
+            yield
+        finally:
+            self._excuses.remove(excuse)
+            self.excuse(codes, why, after_s)
 
     def tend(self) -> None:
         """Note who has ended and who has become ready; start again who is due."""

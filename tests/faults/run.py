@@ -26,7 +26,7 @@ from tests.faults.verify import verify
 
 BUNDLE = Path(__file__).parents[2] / "examples" / "movielens" / "bundle"
 RECOVERY_TIMEOUT_S = 60.0
-DRAIN_TIMEOUT_S = 180.0
+DRAIN_TIMEOUT_S = 90.0
 OVERLAP = 0.5
 """Share of the faults that come while the one before has not healed."""
 

@@ -33,6 +33,11 @@ def stock(plan: Plan) -> Plan:
     )
 
 
+def stock_widened(plan: Plan) -> Plan:
+    """The same, with the window of the loss held open for a second: it is hit every time."""
+    return replace(stock(plan), module=("tests.faults.stock_worker", "--window", "1"))
+
+
 def _delete_committed(arena: Arena) -> None:
     last = arena.progress.last
     if last is not None:
@@ -43,4 +48,5 @@ SCENARIOS: dict[str, Callable[[Plan], Plan]] = {
     "faults": faults,
     "retention": retention,
     "stock": stock,
+    "stock-widened": stock_widened,
 }

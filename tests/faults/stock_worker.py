@@ -28,7 +28,7 @@ from stream_app.recommender import Recommender
 from stream_app.settings import Settings
 from stream_app.streaming import topics
 from stream_app.streaming.rows import Stamp, seal, unseal
-from stream_app.streaming.table import changelog_topic
+from stream_app.streaming.topics import changelog_topic
 
 RAW = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
 EPOCH = 1
