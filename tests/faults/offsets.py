@@ -46,9 +46,14 @@ class OffsetReader:
         self._consumer = consumer
         self._partitions = partitions
 
-    async def read(self) -> Offsets:
-        """Commits first, so that a commit is never beyond its end. Raises KafkaError."""
+    async def read(self) -> Offsets | None:
+        """Commits first, so that a commit is never beyond its end. Raises KafkaError.
+
+        None while nothing is committed, which is also what a broker that has just started says.
+        """
         committed = await self._admin.list_consumer_group_offsets(self._group)
+        if not committed:
+            return None
         ends = await self._consumer.end_offsets(self._partitions)
         return Offsets(
             ends={(at.topic, at.partition): ends[at] for at in self._partitions},

@@ -87,7 +87,9 @@ class Progress(threading.Thread):
     async def _follow(self, reader: OffsetReader) -> None:
         while not self._ending.is_set():
             began = time.monotonic()
-            self._observe(began, await asyncio.wait_for(reader.read(), ANSWER_S))
+            seen = await asyncio.wait_for(reader.read(), ANSWER_S)
+            if seen is not None:
+                self._observe(began, seen)
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _observe(self, now: float, seen: Offsets) -> None:

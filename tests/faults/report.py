@@ -10,7 +10,7 @@ from statistics import median
 
 from tests.faults.deck import Fault
 from tests.faults.run import Result
-from tests.faults.verify import counts
+from tests.faults.verify import counts, examples
 
 
 def write(result: Result, path: Path, command: str) -> None:
@@ -111,6 +111,7 @@ def _troubles(result: Result) -> list[str]:
     ]
     if result.not_recovered:
         parts.append("Not healed within a minute: " + "; ".join(result.not_recovered))
-    if result.audit.examples:
-        parts.append("\n".join(f"- {example}" for example in result.audit.examples))
+    found = [*result.audit.examples, *(examples(result.verify) if result.verify else ())]
+    if found:
+        parts.append("\n".join(f"- {example}" for example in found))
     return parts

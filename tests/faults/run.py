@@ -15,7 +15,7 @@ from typing import Any
 
 from stream_app.broker import EmbeddedKafka
 from stream_app.settings import Settings
-from tests.faults.arena import Arena, Hang
+from tests.faults.arena import HANG_S, Arena, Hang
 from tests.faults.audit import Audit, audit
 from tests.faults.cluster import Cluster
 from tests.faults.deck import FAULTS, Fault, deal
@@ -26,7 +26,7 @@ from tests.faults.verify import verify
 
 BUNDLE = Path(__file__).parents[2] / "examples" / "movielens" / "bundle"
 RECOVERY_TIMEOUT_S = 60.0
-DRAIN_TIMEOUT_S = 90.0
+DRAIN_S = 120.0
 OVERLAP = 0.5
 """Share of the faults that come while the one before has not healed."""
 
@@ -48,7 +48,9 @@ class Plan:
     """What to do after every fault besides."""
     sources_whole: bool = True
     """Whether the source topics still hold everything at the end."""
-    hang_s: float | None = None
+    hang_s: float = HANG_S
+    drain_s: float = DRAIN_S
+    """How long the workers may take for what is left when the load ends."""
     say: Callable[[str], None] = print
 
 
@@ -111,8 +113,7 @@ def run(plan: Plan, directory: Path, kafka: EmbeddedKafka) -> Result:
     result.load = load.ledger.counts() | {"failed": len(load.ledger.failed)}
     plan.say("checking")
     result.audit = audit(cluster, load.ledger, sources_whole=plan.sources_whole)
-    if plan.sources_whole:
-        result.verify = verify(settings)
+    result.verify = verify(settings)
     return result
 
 
@@ -130,9 +131,7 @@ def _settings(kafka: EmbeddedKafka) -> Settings:
 @contextmanager
 def _arena(plan: Plan, kafka: EmbeddedKafka, cluster: Cluster, fleet: Fleet) -> Iterator[Arena]:
     progress = Progress(cluster.settings, plan.partitions)
-    arena = Arena(kafka, cluster, fleet, progress, Random(plan.seed))
-    if plan.hang_s is not None:
-        arena.hang_s = plan.hang_s
+    arena = Arena(kafka, cluster, fleet, progress, Random(plan.seed), hang_s=plan.hang_s)
     progress.start()
     try:
         yield arena
@@ -188,7 +187,7 @@ def _drain(plan: Plan, arena: Arena, load: Load, result: Result) -> None:
         seen = arena.progress.offsets_after(now)
         return seen is not None and seen.lag == 0
 
-    arena.until(done, DRAIN_TIMEOUT_S)
+    arena.until(done, plan.drain_s)
     result.drain_s = time.monotonic() - now
     last = arena.progress.last
     result.final_lag = last[1].lag if last is not None else -1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 
 from tests.faults.arena import Arena
 from tests.faults.deck import FAULTS, REBALANCES
@@ -27,9 +28,10 @@ def stock(plan: Plan) -> Plan:
     return replace(
         plan,
         faults=REBALANCES,
-        overlap=0.0,
+        overlap=1.0,  # there is no point in waiting for it to heal
         module=("tests.faults.stock_worker",),
-        hang_s=30.0,
+        hang_s=inf,  # nor in a restart, which would read again what is lost
+        drain_s=20.0,
     )
 
 

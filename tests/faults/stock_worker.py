@@ -65,6 +65,7 @@ def create_app(settings: Settings, partitions: int) -> faust.App:
         store="memory://",
         topic_partitions=partitions,
         topic_allow_declare=False,
+        topic_disable_leader=True,
         table_standby_replicas=0,
         broker_commit_interval=settings.commit_interval_s,
         broker_session_timeout=settings.session_timeout_s,
