@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +39,7 @@ def main(
     only: tuple[str, ...], path: Path | None,
 ) -> None:  # fmt: skip
     """Run workers under faults; exit code 1 when anything is lost, repeated or stuck."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and leave no worker behind
     command = "python -m tests.faults " + shlex.join(sys.argv[1:])
     plan = Plan(cycles, seed, workers, partitions, rate, say=click.echo)
     plan = scenarios.SCENARIOS[scenario](plan)

@@ -9,7 +9,7 @@ from random import Random
 
 from tests.faults import broker_faults, worker_faults
 from tests.faults.arena import Arena
-from tests.faults.inject import CRASH_POINTS
+from tests.faults.inject import CRASH_POINTS, TAKEN_OVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,11 @@ FAULTS = (
     Fault("broker kill", "kill -9, away for 0-3 s more", broker_faults.kill, 2),
     Fault("slow broker", "stopped for most of 3-6 s, in pulses", broker_faults.slow),
     Fault("output refused", "no record fits into recommendations", broker_faults.full_output),
+    Fault(
+        f"crash: {TAKEN_OVER}",
+        "in a rebalance, before the first event",
+        worker_faults.crash_in_takeover,
+    ),
     *(
         Fault(f"crash: {point}", what, partial(worker_faults.crash, point=point))
         for point, what in CRASH_POINTS.items()

@@ -29,6 +29,9 @@ CRASH_POINTS = {
 }
 """Where a worker can be told to end, between each two of apply, publish, acknowledge, commit."""
 
+TAKEN_OVER = "rows taken over"
+"""One more point, of a rebalance: the rows are read, and no event is."""
+
 _real_sleep = time.sleep
 _orders = Orders()
 
@@ -41,6 +44,7 @@ def install() -> None:
     _wrap_engine()
     _wrap_outbox()
     _wrap_batches()
+    _wrap_rows()
 
 
 def _look(path: str) -> None:
@@ -128,6 +132,18 @@ def _wrap_batches() -> None:
         _crash_at("acknowledged")
 
     Batches.acknowledge = watched  # type: ignore[method-assign, assignment]
+
+
+def _wrap_rows() -> None:
+    from stream_app.streaming.ownership import UserRows
+
+    take = UserRows.take
+
+    async def watched(self: UserRows, *arguments: Any) -> None:
+        await take(self, *arguments)
+        _crash_at(TAKEN_OVER)
+
+    UserRows.take = watched  # type: ignore[method-assign, assignment]
 
 
 def _wrap_commit() -> None:

@@ -16,7 +16,7 @@ COMMAND = "pytest tests/faults"
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("scenario", "cycles", "seed"), [("faults", 10, 11), ("retention", 3, 12)])
+@pytest.mark.parametrize(("scenario", "cycles", "seed"), [("faults", 8, 11), ("retention", 3, 12)])
 def test_nothing_is_lost_repeated_or_stuck(
     tmp_path: Path, scenario: str, cycles: int, seed: int
 ) -> None:

@@ -6,10 +6,10 @@ import signal
 
 from tests.faults.arena import Arena
 from tests.faults.fleet import Slot
+from tests.faults.inject import TAKEN_OVER
 from tests.faults.orders import CRASHED, Orders
 
 CRASH_TIMEOUT_S = 30.0
-FENCED = (70, 75)
 
 
 def kill(arena: Arena) -> None:
@@ -28,8 +28,16 @@ def stop_short(arena: Arena) -> None:
 
 
 def zombie(arena: Arena) -> None:
-    """SIGSTOP until the group has given the partitions away, then SIGCONT."""
-    _stop(arena, arena.victim(), arena.dice.uniform(7.5, 11))
+    """SIGSTOP until the group has given the partitions away, then SIGCONT.
+
+    Its batches are slow between computing and publishing, so that it nearly always has a batch at
+    hand that it then publishes late.
+    """
+    slot = arena.victim()
+    arena.fleet.order(slot, Orders(slow_s=(0.04, 0.06)))
+    arena.pause(0.5)
+    _stop(arena, slot, arena.dice.uniform(7.5, 11))
+    arena.fleet.order(slot, Orders())
 
 
 def join_leave(arena: Arena) -> None:
@@ -80,12 +88,22 @@ def clock_jump(arena: Arena) -> None:
 
 
 def crash(arena: Arena, point: str) -> None:
-    """End a worker exactly at a point of the steps.
-
-    Raises AssertionError when it does not come there: then nothing was tested.
-    """
+    """End a worker exactly at a point of the steps."""
     slot = arena.victim()
     arena.until(lambda: slot.ready, 20)
+    _crash(arena, slot, point)
+
+
+def crash_in_takeover(arena: Arena) -> None:
+    """End a worker when it has read the rows of an assignment, before it goes on with them."""
+    slot = arena.victim()
+    joined = arena.fleet.add()  # so that there is an assignment
+    _crash(arena, slot, TAKEN_OVER)
+    leave(arena, joined)
+
+
+def _crash(arena: Arena, slot: Slot, point: str) -> None:
+    """Raises AssertionError when the worker does not come to the point: nothing was tested."""
     arena.fleet.excuse([CRASHED], f"crash: {point}", CRASH_TIMEOUT_S + 5, slot.name)
     arena.fleet.order(slot, Orders(crash=point))
     reached = arena.ended(slot, CRASH_TIMEOUT_S)
