@@ -21,10 +21,11 @@ from stream_app.users.codec import decode_state
 from stream_app.users.ids import item_hash
 from stream_app.users.state import HISTORY_LENGTH, UserState, events_of
 from tests.faults.cluster import Cluster
+from tests.faults.evidence import histories
 from tests.faults.ledger import TOPICS, Ledger, checksum
 from tests.faults.stream import Kind
 
-EXAMPLES = 5
+EXAMPLES = 20
 
 
 @dataclass(slots=True)
@@ -64,6 +65,8 @@ class Audit:
     late_rows: int = 0
     """Rows on the changelog after one of a higher epoch: written by a former owner."""
     examples: list[str] = field(default_factory=list)
+    suspects: set[int] = field(default_factory=set)
+    """Users of whom something was found, as many as there are examples."""
 
     def findings(self) -> dict[str, int]:
         """What should be 0 and is not."""
@@ -75,10 +78,12 @@ class Audit:
             name: value for name, value in asdict(self).items() if name in must_be_zero and value
         }
 
-    def example(self, text: str) -> None:
+    def example(self, text: str, user: int | None = None) -> None:
         """Keep some cases for whoever looks into it."""
-        if len(self.examples) < EXAMPLES * 4:
+        if len(self.examples) < EXAMPLES:
             self.examples.append(text)
+            if user is not None:
+                self.suspects.add(user)
 
 
 @cache
@@ -98,6 +103,8 @@ def audit(cluster: Cluster, ledger: Ledger, *, sources_whole: bool = True) -> Au
     dead = _check_dead_letters(found, cluster, entries)
     done = sum(row.events + row.duplicates for row in rows.values()) + dead
     found.unbalanced = abs(len(entries) - done)
+    if found.suspects:
+        found.examples += histories(cluster, found.suspects)
     return found
 
 
@@ -162,7 +169,7 @@ def _check_rows(
         ordered = _history(row) == _newest(events)
         found.misordered += not ordered
         if row.events != len(events) or retries != row.duplicates or not ordered:
-            found.example(_describe(cluster, user, sent, row))
+            found.example(_describe(cluster, user, sent, row), user)
 
 
 def _history(row: UserState) -> list[tuple[int, int]]:
@@ -220,7 +227,8 @@ def _check_lists(found: Audit, cluster: Cluster, entries: NDArray[np.void]) -> N
         source = f"{prefix}{TOPICS[entry['topic']]}/{entry['partition']}"
         if covered[int(entry["user"]), source] < entry["offset"]:
             found.uncovered += 1
-            found.example(f"u{entry['user']}: no list covers {source}@{entry['offset']}")
+            user = int(entry["user"])
+            found.example(f"u{user}: no list covers {source}@{entry['offset']}", user)
 
 
 def _check_dead_letters(found: Audit, cluster: Cluster, entries: NDArray[np.void]) -> int:

@@ -33,7 +33,7 @@ def as_json(result: Result, command: str) -> str:
         "hangs": [asdict(hang) for hang in result.hangs],
         "starts": result.starts, "load": result.load, "final_lag": result.final_lag,
         "drain_s": result.drain_s, "seconds": result.seconds,
-        "audit": asdict(result.audit), "verify": result.verify,
+        "audit": asdict(result.audit) | {"suspects": sorted(result.audit.suspects)}, "verify": result.verify,
     }  # fmt: skip
     return json.dumps(whole, indent=2) + "\n"
 
@@ -66,8 +66,11 @@ def _totals(result: Result) -> list[tuple[str, str]]:
         *((f"`verify`: {name}", str(value)) for name, value in checked.items()),
         ("ledger: lost / duplicated / misordered / uncovered",
          f"{audit.lost} / {audit.duplicated} / {audit.misordered} / {audit.uncovered}"),
-        ("ledger: sends that are not on the topic", str(audit.missing_sends)),
-        ("ledger: sends that are not applied, duplicate or dead", str(audit.unbalanced)),
+        *(
+            (f"ledger: {name}", str(value))
+            for name, value in audit.findings().items()
+            if name not in ("lost", "duplicated", "misordered", "uncovered")
+        ),
         ("hangs undetected", str(len(result.hangs))),
         ("exits without explanation", str(len(result.unexpected))),
         ("starts of workers", str(result.starts)),
