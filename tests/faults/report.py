@@ -33,7 +33,8 @@ def as_json(result: Result, command: str) -> str:
         "hangs": [asdict(hang) for hang in result.hangs],
         "starts": result.starts, "load": result.load, "final_lag": result.final_lag,
         "drain_s": result.drain_s, "seconds": result.seconds,
-        "audit": asdict(result.audit) | {"suspects": sorted(result.audit.suspects)}, "verify": result.verify,
+        "audit": asdict(result.audit) | {"suspects": sorted(result.audit.suspects)},
+        "verify": result.verify,
     }  # fmt: skip
     return json.dumps(whole, indent=2) + "\n"
 
