@@ -51,6 +51,8 @@ class Plan:
     hang_s: float = HANG_S
     drain_s: float = DRAIN_S
     """How long the workers may take for what is left when the load ends."""
+    orderly: bool = True
+    """Whether the workers are told to stop at the end, or killed."""
     say: Callable[[str], None] = print
 
 
@@ -194,6 +196,8 @@ def _drain(plan: Plan, arena: Arena, load: Load, result: Result) -> None:
     plan.say(f"drained in {result.drain_s:.1f} s, lag {result.final_lag}")
     for slot in arena.fleet.slots:
         slot.keep = False
+    if not plan.orderly:
+        return
     for slot in arena.fleet.running():
         arena.until(lambda slot=slot: slot.ready or slot.process is None, 30)  # type: ignore[misc]
     for slot in arena.fleet.running():

@@ -13,7 +13,7 @@ from tests.faults.run import Plan, run
 
 @pytest.mark.timeout(900)
 def test_the_checks_find_the_loss_of_stock_faust(tmp_path: Path) -> None:
-    plan = scenarios.stock_widened(Plan(cycles=4, seed=21, rate=100))
+    plan = scenarios.stock_widened(Plan(cycles=2, seed=21, rate=100))
     with EmbeddedKafka() as kafka:
         result = run(plan, tmp_path, kafka)
     text = report.markdown(result, "pytest tests/faults/test_control.py")
