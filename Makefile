@@ -6,14 +6,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.lock
 ARGS ?=
+CYCLES ?= 20
+SEED ?= 1
 
-.PHONY: help demo test check bench lock format example clean
+.PHONY: help demo test check bench faults faults-control lock format example clean
 
 help:
 	@echo "make demo    stream MovieLens through an embedded Kafka and watch lists change"
 	@echo "make test    run all tests (installs torch for the training tests: a large download)"
 	@echo "make check   formatter, linter, types, import rules, generated files"
 	@echo "make bench   measure the engine and the whole worker"
+	@echo "make faults  workers under CYCLES=N faults with SEED=S; faults-control: stock Faust instead"
 	@echo "make example train the bundle of examples/movielens again"
 	@echo "make lock    resolve requirements.lock again"
 
@@ -34,6 +37,13 @@ check: $(VENV)/.all
 
 bench: $(VENV)/.all
 	$(BIN)/python -m benchmarks $(ARGS)
+
+faults: $(VENV)/.all
+	$(BIN)/python -m tests.faults --cycles $(CYCLES) --seed $(SEED) $(ARGS)
+
+# Succeeds when the checks find what stock Faust loses.
+faults-control: $(VENV)/.all
+	! $(BIN)/python -m tests.faults --scenario stock --cycles $(CYCLES) --seed $(SEED) $(ARGS)
 
 example: $(VENV)/.all
 	sh examples/movielens/train.sh $(BIN)/stream-app

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stream_app.settings import Settings
@@ -19,13 +19,17 @@ class WorkerProcess:
     """`stream-app worker` with its settings in the environment and its output in a file."""
 
     def __init__(
-        self, settings: Settings, log: Path, environment: Mapping[str, str] | None = None
+        self,
+        settings: Settings,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        module: Sequence[str] = ("stream_app", "worker"),
     ) -> None:
         self.settings = settings
         self.log = log
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "stream_app", "worker"],
+                [sys.executable, "-m", *module],
                 env={**os.environ, **settings.environment(), **(environment or {})},
                 stdout=output,
                 stderr=subprocess.STDOUT,
