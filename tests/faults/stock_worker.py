@@ -22,7 +22,13 @@ from typing import Any
 import faust
 
 from agents.engine import Engine, Outgoing, Record
-from schemas import DEAD_LETTERS, RECOMMENDATIONS, topic_name
+from schemas import (
+    DEAD_LETTERS,
+    ERASURE_RECEIPTS,
+    ERASURES,
+    RECOMMENDATIONS,
+    topic_name,
+)
 from stream_app.bundle import load_bundle
 from stream_app.recommender import Recommender
 from stream_app.settings import Settings
@@ -86,6 +92,8 @@ def _agent(app: faust.App, settings: Settings, partitions: int) -> None:
         changelog=changelog_topic(settings.app_id),
         recommendations=topic_name(settings.topic_prefix, RECOMMENDATIONS),
         dead_letters=topic_name(settings.topic_prefix, DEAD_LETTERS),
+        erasures=topic_name(settings.topic_prefix, ERASURES),
+        receipts=topic_name(settings.topic_prefix, ERASURE_RECEIPTS),
     )
     outputs = {
         name: app.topic(name, **RAW)
