@@ -62,7 +62,8 @@ class RecommendAgent:
             async for batch in batches:
                 if await self._handle(batch, batches):
                     await batches.acknowledge(batch)
-                batch.clear()  # what is not acknowledged must not keep a rebalance waiting
+                else:
+                    batches.abandon(batch)
                 self.activity.enter(Stage.WAITING)
         except asyncio.CancelledError:  # stopping: what is not acknowledged is read again
             raise

@@ -66,6 +66,11 @@ class Batches:
         for event in batch:
             await self._stream.ack(event)
 
+    def abandon(self, batch: list[Any]) -> None:
+        """Leave the events to whoever has their partitions now; no rebalance waits for them."""
+        for event in batch:
+            self._app.consumer.unacked.discard(event.message)
+
     async def confirm_membership(self, within_s: float) -> bool:
         """Whether the group took this worker for a member within so many seconds; waits for it.
 
@@ -73,10 +78,12 @@ class Batches:
         partitions are still its own. False when a rebalance has begun meanwhile.
         """
         generation = self._app.consumer_generation_id
-        while not self._app.rebalancing and self._app.consumer_generation_id == generation:
+        while self._app.consumer_generation_id == generation:
             membership = membership_of(self._app.consumer.coordinator())
             if time.monotonic() - membership.confirmed_at < within_s:
                 return True
+            if self._app.rebalancing:
+                return False
             await asyncio.sleep(CONFIRM_POLL_S)
         return False
 

@@ -33,6 +33,7 @@ def stock(plan: Plan) -> Plan:
         hang_s=inf,  # nor in a restart, which would read again what is lost
         drain_s=20.0,
         orderly=False,  # one with a stuck commit waits for ever
+        settled=False,  # what is not committed is not lost, only late
     )
 
 

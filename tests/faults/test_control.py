@@ -9,6 +9,7 @@ import pytest
 from stream_app.broker import EmbeddedKafka
 from tests.faults import report, scenarios
 from tests.faults.run import Plan, run
+from tests.faults.verify import counts
 
 
 @pytest.mark.timeout(900)
@@ -17,6 +18,6 @@ def test_the_checks_find_the_loss_of_stock_faust(tmp_path: Path) -> None:
     with EmbeddedKafka() as kafka:
         result = run(plan, tmp_path, kafka)
     text = report.markdown(result, "pytest tests/faults/test_control.py")
-    assert result.audit.lost > 0 or result.final_lag > 0, text
     assert result.verify is not None
-    assert not result.verify["ok"], text
+    # Events before the commits: a backlog that was left at the end does not count.
+    assert counts(result.verify)["lost"] > 0, text

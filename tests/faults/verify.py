@@ -13,10 +13,14 @@ from stream_app.settings import Settings
 TIMEOUT_S = 1200
 
 
-def verify(settings: Settings) -> dict[str, Any]:
-    """The checker's report. Raises AssertionError when it gives none."""
+def verify(settings: Settings, *, settled: bool) -> dict[str, Any]:
+    """The checker's report; unless `settled`, only what lies before the commits is demanded.
+
+    Raises AssertionError when it gives none.
+    """
+    options = ["--json", "--show-users", *(["--settled"] if settled else [])]
     done = subprocess.run(
-        [sys.executable, "-m", "stream_app", "verify", "--json", "--settled", "--show-users"],
+        [sys.executable, "-m", "stream_app", "verify", *options],
         env={**os.environ, **settings.environment()},
         capture_output=True,
         text=True,

@@ -136,6 +136,27 @@ def test_late_rows_found_at_recovery_are_overwritten(settings, make_store) -> No
     assert last[b"gone"].value is None
 
 
+def test_what_was_read_before_a_takeover_is_not_written_after_it(settings) -> None:
+    """A slow batch of a worker whose partitions went away and came back in the meantime."""
+
+    async def run() -> None:
+        async with owner(settings) as slow, owner(settings) as other:
+            await slow.take([0], generation=1)
+            await slow.write([(0, b"ann", b"1")], NOW)
+            term = slow.term
+            assert found(slow, b"ann") == [b"1"]
+            await other.take([0], generation=2)
+            await other.write([(0, b"ann", b"2")], NOW)
+            await slow.take([0], generation=3)
+            assert not await slow.write([(0, b"ann", b"made of 1")], NOW, term=term)
+            assert found(slow, b"ann") == [b"2"]
+            assert await slow.write([(0, b"ann", b"3")], NOW, term=slow.term)
+
+    asyncio.run(run())
+    written = [unseal(r.value) for r in read_full(settings, changelog_topic(settings.app_id))]
+    assert written == [b"1", b"2", b"3"]
+
+
 def test_a_group_that_counts_anew_does_not_go_back(settings) -> None:
     """Kafka forgets a group that was away for a week, and its generations begin at 1 again."""
 

@@ -1,0 +1,21 @@
+"""What is acknowledged of an earlier assignment counts for nothing."""
+
+from types import SimpleNamespace
+
+import pytest
+from faust.transport.drivers import aiokafka as driver
+
+from stream_app.streaming.consumer import SafeConsumer
+
+
+@pytest.fixture
+def consumer(monkeypatch: pytest.MonkeyPatch) -> SafeConsumer:
+    consumer = SafeConsumer.__new__(SafeConsumer)
+    consumer.app = SimpleNamespace(consumer_generation_id=7)
+    monkeypatch.setattr(driver.Consumer, "ack", lambda self, message: True)
+    return consumer
+
+
+@pytest.mark.parametrize(("generation", "counts"), [(7, True), (6, False), (8, False)])
+def test_an_acknowledgement_counts_in_its_own_generation(consumer, generation, counts) -> None:
+    assert consumer.ack(SimpleNamespace(generation_id=generation)) is counts
