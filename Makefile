@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.lock
 ARGS ?=
+# Most tests wait for sessions and brokers, not for a core.
+JOBS ?= 4
 CYCLES ?= 20
 SEED ?= 1
 
@@ -24,7 +26,8 @@ demo: $(VENV)/.demo
 	$(BIN)/stream-app demo $(ARGS)
 
 test: $(VENV)/.all
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --ignore tests/faults $(ARGS)
+	$(BIN)/pytest tests/faults
 
 check: $(VENV)/.all
 	$(BIN)/ruff format --check .
