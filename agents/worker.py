@@ -33,7 +33,13 @@ from stream_app.streaming.ownership import UserRows
 from stream_app.streaming.probe import Snapshot, loops, snapshot
 from stream_app.streaming.publisher import Publisher, PublisherStopped
 from stream_app.streaming.purge import INTERVAL_S, Purge
-from stream_app.streaming.retention import Retention, problems, read_configs, retention_of
+from stream_app.streaming.retention import (
+    Retention,
+    problems,
+    read_configs,
+    refuse_unsafe,
+    retention_of,
+)
 from stream_app.streaming.rocksdb import RocksRows
 from stream_app.streaming.stores import MemoryRows, RowStore
 from stream_app.streaming.stuck import Limits, StuckRules
@@ -117,9 +123,9 @@ def build(
 
 
 def _retention(settings: Settings) -> Retention:
-    """What receipts say about the topics; and say what is wrong with them."""
-
+    """What receipts say about the topics; and say, or refuse, what is wrong with them."""
     found = asyncio.run(read_configs(settings))
+    refuse_unsafe(settings, found)
     for problem in problems(settings, found):
         log.warning("%s", problem)
     return retention_of(settings, found)

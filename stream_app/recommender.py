@@ -121,7 +121,7 @@ class Recommender:
     def recommend(self, events: Sequence[Click | Purchase]) -> list[Recommendation]:
         """Apply events in the order given and return a fresh list for each of their users.
 
-        Keeps the rows of the last users in memory; a worker keeps them in its table and calls
+        Keeps the rows of the last users in memory; a worker keeps them in its store and calls
         `process`.
         """
         memory = self._memory

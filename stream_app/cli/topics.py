@@ -10,7 +10,7 @@ import click
 from schemas import DEFAULT_PARTITIONS
 from stream_app.cli.options import connection_options, settings_from
 from stream_app.streaming import topics
-from stream_app.streaming.retention import problems, read_configs
+from stream_app.streaming.retention import problems, read_configs, refuse_unsafe
 
 
 @click.group()
@@ -35,7 +35,9 @@ def check(config: Path | None, **flags: str | None) -> None:
     """Exit with an error unless a worker could start."""
     settings = settings_from(config, **flags)
     partitions = asyncio.run(topics.check(settings))
-    for problem in problems(settings, asyncio.run(read_configs(settings))):
+    found = asyncio.run(read_configs(settings))
+    refuse_unsafe(settings, found)
+    for problem in problems(settings, found):
         click.echo(f"warning: {problem}", err=True)
     click.echo(f"all topics are there, {partitions} partitions keyed by user")
 

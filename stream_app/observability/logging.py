@@ -38,6 +38,6 @@ def set_up(level: str) -> None:
     handler.addFilter(_OncePerInterval(REPEAT_S))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # Faust names the loggers of its services after the module of their class, also of ours.
-    for name in (*_NOISY, "stream_app.streaming.consumer", "stream_app.streaming.table"):
+    for name in (*_NOISY, "stream_app.streaming.consumer"):
         # Faust formats debug messages on its hot path whenever the level allows it.
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))

@@ -12,7 +12,7 @@ class Stage(StrEnum):
     ABSENT = "has not started"
     WAITING = "waits for events"
     ENGINE = "computes a batch"
-    PUBLISH = "waits until the broker has a batch"
+    PUBLISH = "waits until the group has confirmed this worker and the broker has its batch"
     ENDED = "has ended"
 
 

@@ -15,7 +15,7 @@ from schemas import (
     topic_name,
 )
 from stream_app.settings import Settings
-from stream_app.streaming.topics import changelog_topic, configs
+from stream_app.streaming.topics import TopicsError, changelog_topic, configs
 
 BROKER_MS = 15 * 60 * 1000
 """A broker looks for what is to be deleted every five minutes, for what is to be compacted more
@@ -94,6 +94,24 @@ def compacted_after_ms(config: Mapping[str, str] | None) -> int | None:
     lag_ms = min(int(config["max.compaction.lag.ms"]), int(config["segment.ms"]))
     lag_ms = max(lag_ms, int(config["min.compaction.lag.ms"])) + PUSH_MS + BROKER_MS
     return _bounded(3 * lag_ms + int(config["delete.retention.ms"]))
+
+
+def refuse_unsafe(settings: Settings, found: Configs) -> None:
+    """Raise `TopicsError` for topic settings with which a worker would lose what it must keep."""
+    changelog = changelog_topic(settings.app_id)
+    policy = found.get(changelog, {}).get("cleanup.policy", "compact")
+    if policy != "compact":
+        raise TopicsError(
+            f"{changelog}: cleanup.policy is {policy}, which deletes the rows of users by their "
+            "age; set it to compact"
+        )
+    for topic in (CLICKS, PURCHASES, ERASURES):
+        name = topic_name(settings.topic_prefix, topic)
+        if "compact" in found.get(name, {}).get("cleanup.policy", "delete"):
+            raise TopicsError(
+                f"{name}: cleanup.policy is {found[name]['cleanup.policy']}, which drops all but "
+                "the last event of a user, and a worker ends at the hole; set it to delete"
+            )
 
 
 def problems(settings: Settings, found: Configs) -> list[str]:

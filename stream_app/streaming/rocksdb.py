@@ -154,7 +154,7 @@ class RocksRows:
 
 def _lock(directory: Path) -> IO[bytes]:
     """Hold the directory until the file is closed, at the latest with the process."""
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = (directory / "lock").open("wb")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

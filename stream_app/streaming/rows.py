@@ -28,9 +28,9 @@ class Stamp(NamedTuple):
     """Who wrote a row, and when."""
 
     epoch: int
-    """Number of the owner; see `streaming.recovery`."""
+    """Number of the owner; see `streaming.ownership`."""
     written_ms: int
-    """Unix ms of the writer's clock: what expiry of silent users counts from."""
+    """Unix ms of the stream's clock (`expiry.StreamClock`): what expiry counts from."""
 
 
 def seal(state: bytes, stamp: Stamp) -> bytes:

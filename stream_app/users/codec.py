@@ -1,7 +1,7 @@
 """A user's row as bytes: a MessagePack map with one-letter keys and a version (`v`).
 
 A reader keeps the fields it does not know and writes them back, so workers of two releases can
-share a table while one replaces the other.
+share the rows while one replaces the other.
 """
 
 from __future__ import annotations

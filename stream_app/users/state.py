@@ -105,7 +105,7 @@ class UserState(
         "last_timestamp_ms": "t",
     },
 ):
-    """One table row. Read and written by `codec`; bounded whatever the user does."""
+    """The row of a user. Read and written by `codec`; bounded whatever the user does."""
 
     history: bytes = b""
     """The ring: packed `EVENT_DTYPE`, oldest first by event time, ties in order of arrival."""

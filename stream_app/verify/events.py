@@ -1,4 +1,4 @@
-"""The source events of one partition number in columns: 51 bytes each instead of Python objects."""
+"""The source events of one partition number in columns: 50 bytes each instead of Python objects."""
 
 from __future__ import annotations
 

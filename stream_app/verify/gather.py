@@ -35,8 +35,8 @@ from stream_app.verify.rows import Record, Rows
 from stream_app.verify.scope import Scope
 
 ANY_TIME_MS = 1 << 62
-"""A clock for which no event lies in the future: whether the worker's was ahead is not on record,
-only that it wrote a dead letter or did not."""
+"""A clock for which no event lies in the future: a dead letter that says so is believed. (By the
+append time it could be worked out, but not for topics whose producers set the time.)"""
 OUTPUT_MARGIN_MS = 60_000
 """Outputs are looked for from this long before `--since`: brokers' clocks differ."""
 NEVER_MS = 1 << 62

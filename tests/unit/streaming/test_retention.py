@@ -13,9 +13,10 @@ from stream_app.streaming.retention import (
     deleted_after_ms,
     holding_topics,
     problems,
+    refuse_unsafe,
     retention_of,
 )
-from stream_app.streaming.topics import changelog_config, changelog_topic
+from stream_app.streaming.topics import TopicsError, changelog_config, changelog_topic
 
 DAY_MS = 86_400_000
 SEGMENT_MS = 7 * DAY_MS
@@ -108,3 +109,24 @@ def test_an_erasures_topic_that_keeps_for_ever_outlasts_everything() -> None:
     found["shop.erasures"]["retention.ms"] = "-1"
     found["shop.clicks"]["retention.ms"] = "-1"
     assert problems(SETTINGS, found) == []
+
+
+@pytest.mark.parametrize(
+    ("topic", "policy", "said"),
+    [
+        ("app-users-changelog", "delete", "deletes the rows of users"),
+        ("app-users-changelog", "compact,delete", "deletes the rows of users"),
+        ("shop.clicks", "compact", "drops all but the last event"),
+        ("shop.erasures", "compact,delete", "drops all but the last event"),
+    ],
+)
+def test_a_policy_that_loses_what_must_stay_is_refused(topic: str, policy: str, said: str) -> None:
+    found = as_created()
+    refuse_unsafe(SETTINGS, found)
+    found[topic]["cleanup.policy"] = policy
+    with pytest.raises(TopicsError, match=f"{topic}: cleanup.policy is {policy}.*{said}"):
+        refuse_unsafe(SETTINGS, found)
+
+
+def test_topics_whose_settings_are_not_told_are_not_refused() -> None:
+    refuse_unsafe(SETTINGS, {})
