@@ -40,8 +40,12 @@ class Engine:
         holdings: Holdings = lambda _: (),
         encoding: schemas.Encoding = "msgpack",
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        partition_of: Callable[[bytes], int] | None = None,
     ) -> None:
-        """Names of topics in full; `holdings` is what a receipt says about what Kafka still has."""
+        """Names of topics in full; `holdings` is what a receipt says about what Kafka still has.
+
+        `partition_of` tells where a user's records belong: new users elsewhere are turned away.
+        """
         self._recommender = recommender
         self._decoders = {topic: _decoder(kind) for topic, kind in sources.items()}
         self._changelog = changelog
@@ -52,6 +56,7 @@ class Engine:
         self._holdings = holdings
         self._encoding = encoding
         self._clock_ms = clock_ms
+        self._partition_of = partition_of
 
     def work(
         self,
@@ -80,6 +85,8 @@ class Engine:
                 # By the broker's clock a record gets the same verdict whenever it is read.
                 at_ms = record.timestamp_ms if record.log_append_time else now_ms
                 message = self._decode(record, damaged, at_ms)
+                if self._partition_of is not None and states.get(message.user_id) is None:
+                    self._check_partition(record)
             except RejectedMessage as rejected:
                 self._reject(work, record, rejected)
                 continue
@@ -142,6 +149,17 @@ class Engine:
             detail = f"the row of user {message.user_id!r} cannot be read: {problem}"
             raise RejectedMessage(Reason.PROCESSING_ERROR, detail)
         return message
+
+    def _check_partition(self, record: Record) -> None:
+        """A user with records in two partitions would have two rows, and lists that know half."""
+        assert self._partition_of is not None
+        belongs = self._partition_of(record.key or b"")
+        if belongs != record.partition:
+            detail = (
+                f"the record is in partition {record.partition}, but its key belongs into "
+                f"{belongs}: set the producer's partitioner to murmur2 (librdkafka: murmur2_random)"
+            )
+            raise RejectedMessage(Reason.VALIDATION_ERROR, detail)
 
     def _recommend(
         self,

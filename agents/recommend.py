@@ -83,11 +83,11 @@ class RecommendAgent:
         self.activity.enter(Stage.ENGINE)
         work = await loop.run_in_executor(self._thread, self._engine.work, records, states, erased)
         began = time.perf_counter()
-        now_ms = self._clock.observe(max(record.timestamp_ms for record in records))
+        now_ms = self._clock.observe((r.partition, r.timestamp_ms) for r in records)
         self.activity.enter(Stage.PUBLISH)
         changes = [(row.partition, row.key or b"", row.value) for row in work.rows]
         also = [*work.lists, *work.dead, *work.receipts]
-        if not await batches.confirm_membership(self._session_s):
+        if not await batches.confirm_membership(batch, self._session_s):
             return False
         if not await self._rows.write(changes, now_ms, also, term):
             return False

@@ -102,6 +102,7 @@ def build(
         receipts=topic_name(settings.topic_prefix, ERASURE_RECEIPTS),
         holdings=retention.holdings,
         encoding="json" if settings.output_encoding == "json" else "msgpack",
+        partition_of=topics.partitioner(partitions),
     )
     options = client_options(settings)
     publisher = Publisher(options, settings.app_id)

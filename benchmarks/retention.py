@@ -43,7 +43,8 @@ async def run(settings: Settings, users: int, hours: int) -> None:
     print(f"{users} users over {hours} h, {per_step * STEPS_PER_HOUR} an hour, retention 1 h")
     print("  hour     rows  removed   RSS MB")
     for step in range(hours * STEPS_PER_HOUR):
-        now_ms = clock.observe(BEGIN_MS + step * HOUR_MS // STEPS_PER_HOUR)
+        now_ms = BEGIN_MS + step * HOUR_MS // STEPS_PER_HOUR
+        clock.observe((partition, now_ms) for partition in range(4))
         for start in range(0, per_step, 1000):
             count = min(1000, per_step - start)
             changes = [(n % 4, b"user-%d" % n, b"s" * ROW_BYTES) for n in range(user, user + count)]

@@ -71,13 +71,13 @@ class Batches:
         for event in batch:
             self._app.consumer.unacked.discard(event.message)
 
-    async def confirm_membership(self, within_s: float) -> bool:
+    async def confirm_membership(self, batch: list[Any], within_s: float) -> bool:
         """Whether the group took this worker for a member within so many seconds; waits for it.
 
         A process that was stopped, or cut off, learns only from the next answer whether its
         partitions are still its own. False when a rebalance has begun meanwhile.
         """
-        generation = self._app.consumer_generation_id
+        generation = batch[0].message.generation_id
         while self._app.consumer_generation_id == generation:
             membership = membership_of(self._app.consumer.coordinator())
             if time.monotonic() - membership.confirmed_at < within_s:

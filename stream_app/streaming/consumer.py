@@ -76,6 +76,7 @@ class SafeConsumer(DrainWithoutTasks, driver.Consumer):
     def ack(self, message: Any) -> bool:
         """Acknowledge an event, unless it was read in an earlier generation."""
         if message.generation_id != self.app.consumer_generation_id:
+            self.unacked.discard(message)
             return False
         return bool(super().ack(message))
 

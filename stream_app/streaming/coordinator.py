@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 from aiokafka import errors
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.protocol.commit import OffsetFetchRequest
+from aiokafka.protocol.commit import OffsetCommitRequest, OffsetFetchRequest
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
 
 _send_req = GroupCoordinator._send_req
@@ -46,6 +46,10 @@ def membership_of(coordinator: Any) -> Membership:
 
 
 async def _send_checked(self: Any, request: Any) -> Any:
+    if isinstance(request, OffsetCommitRequest) and self.generation < 0:
+        # Without a membership the request would be taken for one of a consumer without a group, and
+        # be granted while the group is empty: for events whose rows the next owner refuses.
+        raise errors.IllegalGenerationError(self.group_id)
     membership = membership_of(self)
     joins = isinstance(request, JoinGroupRequest | SyncGroupRequest)
     if joins:

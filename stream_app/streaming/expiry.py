@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from stream_app.streaming.ownership import UserRows, is_silent
 
@@ -19,17 +19,22 @@ HOURS_MS = 3_600_000
 
 
 class StreamClock:
-    """The time of the stream, in Unix ms."""
+    """The time of the stream by partition, in Unix ms."""
 
     def __init__(self, clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
         self._clock_ms = clock_ms
-        self.now_ms = 0
-        """0 before the first event."""
+        self._now_ms: dict[int, int] = {}
 
-    def observe(self, appended_ms: int) -> int:
-        """An event was appended at this time; returns the time now."""
-        self.now_ms = max(self.now_ms, min(appended_ms, self._clock_ms()))
-        return self.now_ms
+    def now_ms(self, partition: int) -> int:
+        """The time in a partition, which may lag behind others; 0 before its first event."""
+        return self._now_ms.get(partition, 0)
+
+    def observe(self, appended: Iterable[tuple[int, int]]) -> int:
+        """Events were appended: partition and time of each. Returns the newest time now."""
+        local_ms = self._clock_ms()
+        for partition, at_ms in appended:
+            self._now_ms[partition] = max(self.now_ms(partition), min(at_ms, local_ms))
+        return max(self._now_ms.values(), default=0)
 
 
 class Expiry:
@@ -52,8 +57,8 @@ class Expiry:
 
     async def _sweep(self) -> int:
         removed = 0
-        before_ms = self._clock.now_ms - self._retention_ms
         for partition in list(self._rows.partitions):
+            before_ms = self._clock.now_ms(partition) - self._retention_ms
             if before_ms <= 0 or partition not in self._rows.partitions:
                 continue
             for rows in self._rows.scan(partition, SLICE_ROWS):

@@ -19,6 +19,10 @@ class ChangelogRecord(Protocol):
     """What is used of a consumed record."""
 
     @property
+    def offset(self) -> int:
+        """Where it stands."""
+
+    @property
     def key(self) -> bytes | None:
         """User id."""
 
@@ -38,14 +42,22 @@ class Merge:
     get: Callable[[Collection[bytes]], list[bytes | None]]
     """The rows known so far."""
     floor: int = _UNKNOWN
-    """The owner's epoch once it has begun to write: a row below it is late whatever is known."""
+    """A row below this epoch is late whatever is known: the owner's own, once it has begun to
+    write, or the newest that a kept copy has seen, which does not tell whom it has removed."""
     newest_epoch: int = 0
     late: int = 0
     """Rows that were refused: written by an owner that had lost the partition, or damaged."""
     stale: set[bytes] = field(default_factory=set)
     """Users whose last record on the topic is not the valid one. Compaction keeps the last, so
     the valid row has to be written again."""
+    first_late: int | None = None
+    """Offset of the first record that was refused."""
     _removed: dict[bytes, int] = field(default_factory=dict)
+
+    @property
+    def unmended(self) -> int | None:
+        """Where a fold has to begin again until stale rows are written; None if there are none."""
+        return self.first_late if self.stale else None
 
     def fold(self, records: Iterable[ChangelogRecord]) -> dict[bytes, bytes | None]:
         """The rows that change; None for those that are removed."""
@@ -58,6 +70,8 @@ class Merge:
             self.newest_epoch = max(self.newest_epoch, epoch)
             if epoch < self._least(user, known[user]):
                 self.late += 1
+                if self.first_late is None:
+                    self.first_late = record.offset
                 self.stale.add(user)
                 continue
             known[user] = changed[user] = record.value

@@ -22,7 +22,7 @@ from functools import partial
 from stream_app.streaming.changelog import ChangelogReader
 from stream_app.streaming.merge import Merge
 from stream_app.streaming.publisher import Delivered, Publisher, Record
-from stream_app.streaming.rows import EPOCH_HEADER, Stamp, seal, stamp_of, unseal
+from stream_app.streaming.rows import EPOCH_HEADER, Stamp, restamped, seal, stamp_of, unseal
 from stream_app.streaming.stores import Position, RowStore
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,15 @@ REWRITE_ROWS = 500
 class _Owned:
     epoch: int
     position: Position
+    unmended: int | None = None
+    """Offset of the first late record whose user's valid row has still to be written again."""
+
+    @property
+    def stored(self) -> Position:
+        """Where the next takeover has to begin to read."""
+        if self.unmended is None:
+            return self.position
+        return Position(self.unmended, self.position.newest_epoch)
 
 
 class UserRows:
@@ -57,6 +66,7 @@ class UserRows:
         self._owned: dict[int, _Owned] = {}
         self._opened: set[int] = set()
         self._rewriting = 0
+        self._purging = False
         self.term = 0
         """Number of takeovers so far. What was read in one term must not be written in another."""
         self._writing = asyncio.Lock()
@@ -86,21 +96,26 @@ class UserRows:
         any await: nothing is owned before all of it is complete.
         """
         self.term += 1
+        if self._purging:  # its store must not be closed meanwhile
+            async with self.sweeping:
+                pass
         async with self._writing:
             self._owned = {}
             for lost in self._opened - set(partitions):
                 self._store.close(lost)
             self._opened = set(partitions)
             found = {partition: self._store.open(partition) for partition in partitions}
-            merges = {
-                partition: Merge(partial(self._store.get, partition), newest_epoch=newest_epoch)
-                for partition, (_, newest_epoch) in found.items()
-            }
+            merges = {part: self._merge(part, at) for part, at in found.items()}
             reached = await self._fold({part: at.next_offset for part, at in found.items()}, merges)
+            claims: dict[int, dict[bytes, bytes | None]] = {}
             for partition, position in reached.items():
                 epoch = max(generation, position.newest_epoch + 1)
-                self._owned[partition] = _Owned(epoch, position)
+                self._owned[partition] = _Owned(epoch, position, merges[partition].unmended)
+                if epoch > generation:  # the next owner could come to the same number
+                    claims[partition] = {NOBODY: None}
             await self._write_again(merges)
+            if claims:
+                await self._publish(claims)
 
     def read(self, users: Iterable[tuple[int, bytes]]) -> dict[bytes, bytes | None]:
         """Encoded states by user id. A damaged row is given as it is, and does not decode."""
@@ -122,8 +137,8 @@ class UserRows:
     ) -> bool:
         """Publish rows, and other records with them; returns when the broker has everything.
 
-        False, and nothing is published, when the rows were read in another `term`: their partitions
-        may have been elsewhere in between.
+        False when the rows were read in another `term`, so that nothing is published, or when a
+        newer owner has written meanwhile: nothing of it may be acknowledged then.
         `written_ms` is the time that the rows are stamped with. They are in the store only then,
         so that it never holds what the changelog does not.
         """
@@ -134,8 +149,7 @@ class UserRows:
             for partition, user, state in changes:
                 stamp = Stamp(self._owned[partition].epoch, written_ms)
                 rows[partition][user] = None if state is None else seal(state, stamp)
-            await self._publish(rows, also)
-            return True
+            return await self._publish(rows, also)
 
     async def expire(self, partition: int, users: Collection[bytes], before_ms: int) -> int:
         """Remove those of the users whose row was written before a time; returns how many."""
@@ -158,11 +172,18 @@ class UserRows:
                 await self._publish({partition: {NOBODY: None}})
 
     async def purge(self, partition: int) -> None:
-        """Let the store forget removed rows for good; nothing is written meanwhile."""
-        async with self.sweeping, self._writing:
-            if partition in self._owned:
+        """Let the store forget removed rows for good."""
+        async with self.sweeping:
+            if partition not in self._owned:
+                return
+            self._purging = True
+            try:
                 await asyncio.to_thread(self._store.compact, partition)
-                self._store.reopen(partition)
+            finally:
+                self._purging = False
+            async with self._writing:
+                if partition in self._owned:
+                    self._store.reopen(partition)
 
     def drop_unused(self) -> None:
         """Delete copies of partitions that are of no use to this worker any more."""
@@ -174,7 +195,8 @@ class UserRows:
 
     async def _publish(
         self, rows: Mapping[int, dict[bytes, bytes | None]], also: Iterable[Record] = ()
-    ) -> None:
+    ) -> bool:
+        """Publish sealed rows and keep them; False when a newer owner has written meanwhile."""
         outbox = self._publisher.outbox()
         for partition, changed in rows.items():
             removed = [(EPOCH_HEADER, str(self._owned[partition].epoch).encode())]
@@ -183,9 +205,28 @@ class UserRows:
                 outbox.add(self._topic, partition, user, row, headers)
         for record in also:
             outbox.add(*record)
-        intruded = self._keep(rows, await outbox.deliver())
-        if intruded:
-            await self._repair(intruded)
+        delivered = await outbox.deliver()
+        shorter = self._cut_short(delivered)
+        intruded = self._keep(rows, delivered)
+        for partition in shorter:
+            await self._write_all(partition)
+        return await self._repair(intruded) if intruded else True
+
+    def _cut_short(self, delivered: Iterable[Delivered]) -> set[int]:
+        """Partitions in which the brokers have lost records that they had acknowledged."""
+        short = set()
+        for batch in delivered:
+            owned = self._owned[batch.partition] if batch.topic == self._topic else None
+            if owned is not None and 0 <= batch.offset < owned.position.next_offset:
+                short.add(batch.partition)
+                owned.position = owned.position._replace(next_offset=batch.offset)
+        return short
+
+    async def _write_all(self, partition: int) -> None:
+        """Publish every row of the store, which knows more than the topic now."""
+        log.error("%s/%d has lost acknowledged rows: writing all again", self._topic, partition)
+        for rows in list(self._store.scan(partition, REWRITE_ROWS)):
+            await self._publish({partition: dict(rows)})
 
     def _keep(
         self, rows: Mapping[int, dict[bytes, bytes | None]], delivered: Iterable[Delivered]
@@ -198,15 +239,19 @@ class UserRows:
             owned = self._owned[batch.partition]
             expected = owned.position.next_offset
             if batch.offset == expected and batch.partition not in intruded:
-                owned.position = Position(expected + batch.records, owned.epoch)
+                newest = max(owned.epoch, owned.position.newest_epoch)
+                owned.position = Position(expected + batch.records, newest)
             else:
                 intruded.add(batch.partition)
         for partition, changed in rows.items():
-            self._store.write(partition, changed, self._owned[partition].position)
+            self._store.write(partition, changed, self._owned[partition].stored)
         return intruded
 
-    async def _repair(self, partitions: Collection[int]) -> None:
-        """Read what others wrote, and write again the rows that it hides."""
+    async def _repair(self, partitions: Collection[int]) -> bool:
+        """Read what others wrote, and write again the rows that it hides.
+
+        False when one of them is a newer owner: then the rows are for that one to mend.
+        """
         merges = {
             partition: Merge(
                 partial(self._store.get, partition),
@@ -219,15 +264,29 @@ class UserRows:
         for partition, position in (await self._fold(since, merges)).items():
             owned = self._owned[partition]
             owned.position = position
+            if owned.unmended is None:
+                owned.unmended = merges[partition].unmended
             if position.newest_epoch > owned.epoch:
                 log.warning("partition %d has a newer owner: the session has ended", partition)
                 del merges[partition]
         await self._write_again(merges)
+        return len(merges) == len(partitions)
+
+    def _merge(self, partition: int, at: Position) -> Merge:
+        """Continue a copy that reaches to a position, or begin one."""
+        get = partial(self._store.get, partition)
+        if at.next_offset == 0:
+            return Merge(get)
+        return Merge(get, floor=at.newest_epoch, newest_epoch=at.newest_epoch)
 
     async def _fold(
-        self, since: Mapping[int, int], merges: Mapping[int, Merge]
+        self, since: Mapping[int, int], merges: dict[int, Merge]
     ) -> dict[int, Position]:
-        """Bring the store from the offsets in `since` to the present ends."""
+        """Bring the store from the offsets in `since` to the present ends, which are returned.
+
+        What is stored is a position from which late records are found again, until the rows that
+        they hide have been written.
+        """
         reached: dict[int, Position] = {}
         shorter = []
         async for partition, records, next_offset in self._reader.read(since):
@@ -237,29 +296,41 @@ class UserRows:
             merge = merges[partition]
             changed = merge.fold(records)
             reached[partition] = Position(next_offset, merge.newest_epoch)
-            self._store.write(partition, changed, reached[partition])
+            begin = next_offset if merge.unmended is None else merge.unmended
+            self._store.write(partition, changed, Position(begin, merge.newest_epoch))
         for partition in shorter:
             log.error(
                 "%s/%d is shorter than it was: reading all of it again", self._topic, partition
             )
             self._store.clear(partition)
+            merges[partition] = self._merge(partition, Position())
         if shorter:
             reached |= await self._fold(dict.fromkeys(shorter, 0), merges)
         return reached
 
     async def _write_again(self, merges: Mapping[int, Merge]) -> None:
         """Put the valid rows behind the late or damaged ones that stand last on the topic."""
-        for partition, merge in merges.items():
-            self.late += merge.late
-            users = list(merge.stale)
-            if users:
+        try:
+            for partition, merge in merges.items():
+                self.late += merge.late
+                users = list(merge.stale)
+                if not users:
+                    continue
                 log.warning("partition %d: %d rows stood before late ones", partition, len(users))
-            for start in range(0, len(users), REWRITE_ROWS):
-                self._rewriting = len(users) - start
-                part = users[start : start + REWRITE_ROWS]
-                rows = self._store.get(partition, part)
-                await self._publish({partition: dict(zip(part, rows, strict=True))})
-        self._rewriting = 0
+                for start in range(0, len(users), REWRITE_ROWS):
+                    self._rewriting = len(users) - start
+                    await self._cover(partition, users[start : start + REWRITE_ROWS])
+                owned = self._owned[partition]
+                owned.unmended = None
+                self._store.write(partition, {}, owned.stored)
+        finally:
+            self._rewriting = 0
+
+    async def _cover(self, partition: int, users: list[bytes]) -> None:
+        epoch = self._owned[partition].epoch
+        rows = self._store.get(partition, users)
+        mended = [row and restamped(row, epoch) for row in rows]
+        await self._publish({partition: dict(zip(users, mended, strict=True))})
 
 
 def is_silent(row: bytes, before_ms: int) -> bool:

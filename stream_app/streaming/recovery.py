@@ -91,9 +91,11 @@ class RowsManager(TableManager):
         try:
             began = time.monotonic()
             rows = await self._take({tp.partition for tp in assigned}, generation)
+            if self._running is not asyncio.current_task():  # a cancellation that was swallowed
+                return
             if await self._resume(assigned, generation):
                 seconds = time.monotonic() - began
-                log.info("serving %d partitions, %d users; recovered in %.2f s",
+                log.info("serving %d source partitions, %d users; recovered in %.2f s",
                          len(assigned), rows, seconds)  # fmt: skip
         except asyncio.CancelledError:
             raise
@@ -120,6 +122,8 @@ class RowsManager(TableManager):
         app, consumer = self.app, self.app.consumer
         await app.on_rebalance_complete.send()
         if assigned and not await self._seek(assigned, generation):
+            return False
+        if self._running is not asyncio.current_task():
             return False
         app.flow_control.resume()
         consumer.resume_partitions(assigned)

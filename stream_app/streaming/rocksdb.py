@@ -10,16 +10,13 @@ import fcntl
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
+from itertools import islice
 from pathlib import Path
 from struct import Struct
 from typing import IO, Any
 
 from stream_app.errors import UserError
-from stream_app.streaming.stores import Position, Rows
-
-MAX_AGE_MS = 12 * 60 * 60 * 1000
-"""Half of the time for which the changelog keeps tombstones (`topics.TOMBSTONES_MS`). A copy that
-is older may hold users whose removal is no longer on the topic, so it is thrown away."""
+from stream_app.streaming.stores import MAX_AGE_MS, Position, Rows
 
 _META = b"m"
 _USER = b"u"
@@ -98,17 +95,14 @@ class RocksRows:
         return max(0, (value or 0) - 1)
 
     def scan(self, partition: int, size: int) -> Iterator[list[tuple[bytes, bytes]]]:
-        """All rows in slices, as of the start."""
-        slice_: list[tuple[bytes, bytes]] = []
-        for key, row in self._open[partition].items(from_key=_USER):
-            if key >= _AFTER_USERS:
-                break
-            slice_.append((key[len(_USER) :], row))
-            if len(slice_) == size:
-                yield slice_
-                slice_ = []
-        if slice_:
-            yield slice_
+        """All rows in slices. No iterator is open between two: the database could not be closed."""
+        begin: bytes | None = _USER
+        while begin is not None:
+            found = list(islice(self._open[partition].items(from_key=begin), size))
+            rows = [(key[len(_USER) :], row) for key, row in found if key < _AFTER_USERS]
+            begin = found[-1][0] + b"\0" if len(rows) == size else None
+            if rows:
+                yield rows
 
     def compact(self, partition: int) -> None:
         """Write all files anew: until then they hold the values and keys of removed rows.
@@ -129,8 +123,10 @@ class RocksRows:
     def drop_unused(self) -> None:
         """Delete databases of partitions that are not open and were not used for `MAX_AGE_MS`."""
         for path in self._directory.glob("[0-9]*"):
+            if int(path.name) in self._open:
+                continue
             newest_s = max((file.stat().st_mtime for file in path.glob("*")), default=0.0)
-            if int(path.name) not in self._open and self._clock_ms() - newest_s * 1000 > MAX_AGE_MS:
+            if self._clock_ms() - newest_s * 1000 > MAX_AGE_MS:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _saved(self, partition: int) -> Position | None:

@@ -52,6 +52,15 @@ def stamp_of(row: bytes) -> Stamp:
     return Stamp(epoch, written_ms)
 
 
+def restamped(row: bytes, epoch: int) -> bytes:
+    """The same row by another writer. A damaged one stays as it is."""
+    try:
+        stamp = stamp_of(row)
+    except ValueError:
+        return row
+    return seal(row[PREFIX_BYTES:], Stamp(epoch, stamp.written_ms))
+
+
 def unseal(row: bytes) -> bytes:
     """The encoded state in a row. Raises ValueError as `stamp_of` does."""
     stamp_of(row)

@@ -7,9 +7,14 @@ is complete, so a store can be behind the changelog and never ahead of it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
+
+MAX_AGE_MS = 12 * 60 * 60 * 1000
+"""Half of the time for which the changelog keeps tombstones (`topics.TOMBSTONES_MS`). A copy that
+was not used for longer may hold users whose removal is no longer on the topic: it is forgotten."""
 
 Rows = Mapping[bytes, bytes | None]
 """Sealed rows by user id; None removes a row."""
@@ -62,17 +67,22 @@ class RowStore(Protocol):
 class _Partition:
     rows: dict[bytes, bytes] = field(default_factory=dict)
     position: Position = field(default_factory=Position)
+    at_ms: int = 0
 
 
 class MemoryRows:
     """Rows in dictionaries: the fastest, as long as all rows of a worker fit into memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+        self._clock_ms = clock_ms
         self._partitions: dict[int, _Partition] = {}
 
     def open(self, partition: int) -> Position:
-        """What is still there from an earlier assignment is kept, if there was no other between."""
-        return self._partitions.setdefault(partition, _Partition()).position
+        """What is still there from the assignment before is kept."""
+        kept = self._partitions.get(partition)
+        if kept is None or not 0 <= self._clock_ms() - kept.at_ms < MAX_AGE_MS:
+            kept = self._partitions[partition] = _Partition()
+        return kept.position
 
     def close(self, partition: int) -> None:
         """Forget the rows."""
@@ -95,7 +105,7 @@ class MemoryRows:
                 kept.rows.pop(user, None)
             else:
                 kept.rows[user] = row
-        kept.position = position
+        kept.position, kept.at_ms = position, self._clock_ms()
 
     def count(self, partition: int) -> int:
         """Rows of an open partition."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.partitioner import murmur2
 
 from schemas import (
     CLICKS,
@@ -71,6 +72,11 @@ def specs(settings: Settings, partitions: int) -> list[TopicSpec]:
         for topic in TOPICS
     ]
     return [*published, TopicSpec(changelog_topic(settings.app_id), partitions, changelog_config())]
+
+
+def partitioner(partitions: int) -> Callable[[bytes], int]:
+    """Partition of a key as Kafka's Java client and aiokafka choose it (murmur2)."""
+    return lambda key: (murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 def changelog_topic(app_id: str) -> str:

@@ -20,7 +20,8 @@ from stream_app.streaming.expiry import SLICE_ROWS, Expiry, StreamClock
 from stream_app.streaming.ownership import NOBODY
 from stream_app.streaming.purge import Purge
 from stream_app.streaming.retention import read_configs, retention_of
-from stream_app.streaming.rocksdb import MAX_AGE_MS, RocksRows
+from stream_app.streaming.rocksdb import RocksRows
+from stream_app.streaming.stores import MAX_AGE_MS
 from stream_app.streaming.topics import changelog_topic
 from stream_app.users.erasure import Erasure
 from tests.integration.test_user_rows import found, owner
@@ -161,7 +162,7 @@ def test_a_purge_waits_for_a_scan(settings, tmp_path) -> None:
             users = [b"user-%d" % number for number in range(2 * SLICE_ROWS)]
             await rows.write([(0, user, b"1") for user in users], NOW)
             clock = StreamClock()
-            clock.observe(NOW + 2 * HOUR_MS)
+            clock.observe((partition, NOW + 2 * HOUR_MS) for partition in range(4))
             expiry = Expiry(rows, clock, HOUR_MS)
             removed, _ = await asyncio.gather(expiry.sweep(), rows.purge(0))
             assert removed == len(users)

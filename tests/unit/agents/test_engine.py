@@ -344,3 +344,18 @@ def test_a_row_with_one_byte_changed_does_not_stop_the_others(
     work = engine.work(records, {b"ann": damaged, b"bob": None})
     assert_accounted(work, records)
     assert b"bob" in rows_of(work)
+
+
+def test_a_new_user_in_the_wrong_partition_is_turned_away(recommender: Recommender) -> None:
+    """A user who is known has been there before, and stays where the row is."""
+    engine = make_engine(recommender)
+    engine._partition_of = lambda key: 3
+    value = schemas.encode(Click(user_id="ann", item_id="1", timestamp_ms=NOW))
+    right, wrong = (Record("clicks", partition, 0, NOW, b"ann", value) for partition in (3, 2))
+    assert len(engine.work([right], {b"ann": None}).lists) == 1
+    (letter,) = engine.work([wrong], {b"ann": None}).dead
+    rejected = schemas.decode_output(DeadLetter, letter.value)
+    assert rejected.reason == Reason.VALIDATION_ERROR
+    assert "in partition 2, but its key belongs into 3" in rejected.detail
+    row = engine.work([right], {b"ann": None}).rows[0].value
+    assert len(engine.work([wrong._replace(offset=1)], {b"ann": row}).lists) == 1

@@ -16,6 +16,7 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...] = ()
+    offset: int = 0
 
 
 def row(epoch: int, text: str = "", user: bytes = b"ann") -> Record:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from stream_app.errors import UserError
-from stream_app.streaming.rocksdb import MAX_AGE_MS, RocksRows
-from stream_app.streaming.stores import MemoryRows, Position, RowStore
+from stream_app.streaming.rocksdb import RocksRows
+from stream_app.streaming.stores import MAX_AGE_MS, MemoryRows, Position, RowStore
 
 MakeStore = Callable[[], RowStore]
 
@@ -127,3 +127,28 @@ def test_a_directory_in_use_is_refused_with_what_to_do(tmp_path: Path) -> None:
         RocksRows(tmp_path)
     first.release()
     RocksRows(tmp_path)
+
+
+@pytest.mark.parametrize("later_ms", [MAX_AGE_MS, -1])
+def test_memory_does_not_trust_what_was_not_used_for_long(later_ms: int) -> None:
+    """A process that was suspended for a day."""
+    now = [1_700_000_000_000]
+    store = MemoryRows(lambda: now[0])
+    store.open(0)
+    store.write(0, {b"erased": b"1"}, Position(9, 3))
+    assert store.open(0) == Position(9, 3)
+    now[0] += later_ms
+    assert store.open(0) == Position()
+    assert everything(store, 0) == {}
+
+
+def test_a_scan_that_waits_does_not_hold_the_database(tmp_path: Path) -> None:
+    store = RocksRows(tmp_path)
+    store.open(0)
+    store.write(0, {b"user-%d" % number: b"1" for number in range(7)}, Position(7, 1))
+    scan = store.scan(0, 3)
+    seen = dict(next(scan))
+    store.reopen(0)
+    for rows in scan:
+        seen |= dict(rows)
+    assert len(seen) == 7
