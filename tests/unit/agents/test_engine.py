@@ -346,9 +346,9 @@ def test_a_row_with_one_byte_changed_does_not_stop_the_others(
     assert b"bob" in rows_of(work)
 
 
-def test_a_new_user_in_the_wrong_partition_is_turned_away(recommender: Recommender) -> None:
+def test_a_new_user_in_the_wrong_partition_is_turned_away() -> None:
     """A user who is known has been there before, and stays where the row is."""
-    engine = make_engine(recommender)
+    engine = make_engine(Recommender.load(BUNDLE, clock=lambda: NOW))
     engine._partition_of = lambda key: 3
     value = schemas.encode(Click(user_id="ann", item_id="1", timestamp_ms=NOW))
     right, wrong = (Record("clicks", partition, 0, NOW, b"ann", value) for partition in (3, 2))
