@@ -133,7 +133,7 @@ BLOCKED_LOOP = """
 import time
 from agents.recommend import RecommendAgent
 
-async def blocking(self, batch):
+async def blocking(self, *_):
     time.sleep(3600)
 
 RecommendAgent._handle = blocking
@@ -153,7 +153,7 @@ BLOCKED_ENGINE = """
 import threading
 from agents.engine import Engine
 
-Engine.work = lambda self, records, rows: threading.Event().wait()
+Engine.work = lambda self, *_: threading.Event().wait()
 """
 
 SLOW_FIRST_BATCH = """
@@ -163,10 +163,10 @@ from agents.engine import Engine
 
 work, calls = Engine.work, count()
 
-def slow(self, records, rows):
+def slow(self, *batch):
     if not next(calls):
         time.sleep({seconds})
-    return work(self, records, rows)
+    return work(self, *batch)
 
 Engine.work = slow
 """
@@ -177,11 +177,11 @@ from agents.engine import Engine
 
 work = Engine.work
 
-def laborious(self, records, rows):
+def laborious(self, *batch):
     print("a batch begins", flush=True)
     for _ in range(30):  # what a stop does not shorten
         time.sleep(0.1)
-    return work(self, records, rows)
+    return work(self, *batch)
 
 Engine.work = laborious
 """
@@ -464,7 +464,7 @@ def test_a_spare_worker_is_ready_and_takes_over(
     wait_for(
         lambda: (
             sorted(worker.get("/health/ready")[1] for worker in workers)
-            == ["serving 2 source partitions\n", "spare: others have all source partitions\n"]
+            == ["serving 3 source partitions\n", "spare: others have all source partitions\n"]
         ),
         "one serves, the other is spare",
     )
