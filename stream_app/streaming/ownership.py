@@ -113,7 +113,7 @@ class UserRows:
                 self._owned[partition] = _Owned(epoch, position, merges[partition].unmended)
                 if epoch > generation:  # the next owner could come to the same number
                     claims[partition] = {NOBODY: None}
-            await self._write_again(merges)
+            await self._write_again(merges, {})
             if claims:
                 await self._publish(claims)
 
@@ -261,15 +261,17 @@ class UserRows:
             for partition in partitions
         }
         since = {part: self._owned[part].position.next_offset for part in partitions}
+        earlier: dict[int, int | None] = {}
         for partition, position in (await self._fold(since, merges)).items():
             owned = self._owned[partition]
             owned.position = position
+            earlier[partition] = owned.unmended
             if owned.unmended is None:
                 owned.unmended = merges[partition].unmended
             if position.newest_epoch > owned.epoch:
                 log.warning("partition %d has a newer owner: the session has ended", partition)
                 del merges[partition]
-        await self._write_again(merges)
+        await self._write_again(merges, earlier)
         return len(merges) == len(partitions)
 
     def _merge(self, partition: int, at: Position) -> Merge:
@@ -308,8 +310,13 @@ class UserRows:
             reached |= await self._fold(dict.fromkeys(shorter, 0), merges)
         return reached
 
-    async def _write_again(self, merges: Mapping[int, Merge]) -> None:
-        """Put the valid rows behind the late or damaged ones that stand last on the topic."""
+    async def _write_again(
+        self, merges: Mapping[int, Merge], earlier: Mapping[int, int | None]
+    ) -> None:
+        """Put the valid rows behind the late or damaged ones that stand last on the topic.
+
+        `earlier` are late records by partition that somebody further up is about to cover.
+        """
         try:
             for partition, merge in merges.items():
                 self.late += merge.late
@@ -321,7 +328,7 @@ class UserRows:
                     self._rewriting = len(users) - start
                     await self._cover(partition, users[start : start + REWRITE_ROWS])
                 owned = self._owned[partition]
-                owned.unmended = None
+                owned.unmended = earlier.get(partition)
                 self._store.write(partition, {}, owned.stored)
         finally:
             self._rewriting = 0
