@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stream_app.broker import EmbeddedKafka
+from stream_app.users.state import EVENT_DTYPE, HISTORY_LENGTH, UserState
 from tests.faults import report, scenarios
-from tests.faults.ledger import Ledger
+from tests.faults.audit import _hash, _same_history
+from tests.faults.ledger import ENTRY, Ledger
 from tests.faults.run import Plan, run
 from tests.faults.stream import EventStream, Kind
 
@@ -52,3 +55,23 @@ def test_the_ledger_returns_what_it_was_given() -> None:
     (entry,) = ledger.entries
     assert (entry["partition"], entry["offset"], entry["user"]) == (3, 41, message.user)
     assert ledger.counts()["event"] == 1
+
+
+def test_a_tie_at_the_edge_of_a_full_ring_is_no_finding() -> None:
+    """Which of two events at one time has left the ring is a matter of arrival."""
+    count = HISTORY_LENGTH + 1
+    events = np.zeros(count, ENTRY)
+    events["timestamp_ms"] = [5, 5, *range(6, 4 + count)]
+    events["item"] = range(1, count + 1)
+    hashes = [_hash(int(item)) for item in events["item"]]
+    rows = [(hashes[kept], 5) for kept in (0, 1)]
+    rest = list(zip(hashes[2:], events["timestamp_ms"][2:].tolist(), strict=True))
+    for row in rows:
+        assert _same_history(ring_of([row, *rest]), events)
+    assert not _same_history(ring_of([*rest, (hashes[2], 9)]), events)
+    assert not _same_history(ring_of(rest), events)
+
+
+def ring_of(events: list[tuple[int, int]]) -> UserState:
+    packed = np.array([(item, at, 1, 1) for item, at in events], EVENT_DTYPE)
+    return UserState(history=packed.tobytes())
