@@ -27,6 +27,7 @@ from benchmarks.worker import (
     applied,
     batches,
     send_all,
+    take_list,
     wait_applied,
 )
 from schemas import RECOMMENDATIONS, Click, Purchase, Recommendation, decode_output
@@ -88,20 +89,10 @@ async def measure(
                 for record in arrived
                 if record.key != FLOODER.encode()
             ]
-            early = [one for one in early if not _covers(coverage, *one)]
+            early = [one for one in early if not take_list(coverage, *one)]
         await load
         flooded = await beside
     return partitions, coverage, flooded
-
-
-def _covers(coverage: Coverage, made: Recommendation, at: float) -> bool:
-    trigger = made.trigger
-    if trigger is not None:
-        source = f"{trigger.topic}/{trigger.partition}"
-        if not coverage.knows(made.user_id, source, trigger.offset):
-            return False
-    coverage.received(made.user_id, made.applied, at)
-    return True
 
 
 async def _send(

@@ -187,12 +187,13 @@ async def open_loop(
             arrived = await records.poll(0.02)
             now = time.monotonic()
             early += [(decode_output(Recommendation, record.value), now) for record in arrived]
-            early = [(made, at) for made, at in early if not _take(coverage, made, at)]
+            early = [(made, at) for made, at in early if not take_list(coverage, made, at)]
         await sending
     return coverage.latencies_ms, coverage.lists
 
 
-def _take(coverage: Coverage, made: Recommendation, at: float) -> bool:
+def take_list(coverage: Coverage, made: Recommendation, at: float) -> bool:
+    """Count a list; False when the place of its event is not known yet."""
     trigger = made.trigger
     if trigger is not None:
         source = f"{trigger.topic}/{trigger.partition}"

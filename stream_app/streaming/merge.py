@@ -10,9 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from stream_app.streaming.rows import EPOCH_HEADER, stamp_of
-
-_UNKNOWN = -1
+from stream_app.streaming.rows import NO_EPOCH, removal_epoch, stamp_of
 
 
 class ChangelogRecord(Protocol):
@@ -41,7 +39,7 @@ class Merge:
 
     get: Callable[[Collection[bytes]], list[bytes | None]]
     """The rows known so far."""
-    floor: int = _UNKNOWN
+    floor: int = NO_EPOCH
     """A row below this epoch is late whatever is known: the owner's own, once it has begun to
     write, or the newest that a kept copy has seen, which does not tell whom it has removed."""
     newest_epoch: int = 0
@@ -84,17 +82,14 @@ class Merge:
 
     def _least(self, user: bytes, row: bytes | None) -> int:
         """The lowest epoch that replaces what is known of a user."""
-        known = self._removed.get(user, _UNKNOWN) if row is None else _row_epoch(row)
+        known = self._removed.get(user, NO_EPOCH) if row is None else _row_epoch(row)
         return max(self.floor, known)
 
 
 def _epoch(record: ChangelogRecord) -> int:
-    if record.value is not None:
-        return _row_epoch(record.value)
-    for name, value in record.headers:
-        if name == EPOCH_HEADER and value is not None and value.isdigit():
-            return int(value)
-    return _UNKNOWN
+    if record.value is None:
+        return removal_epoch(record.headers)
+    return _row_epoch(record.value)
 
 
 def _row_epoch(row: bytes) -> int:
@@ -102,4 +97,4 @@ def _row_epoch(row: bytes) -> int:
     try:
         return stamp_of(row).epoch
     except ValueError:
-        return _UNKNOWN
+        return NO_EPOCH

@@ -22,7 +22,7 @@ from functools import partial
 from stream_app.streaming.changelog import ChangelogReader
 from stream_app.streaming.merge import Merge
 from stream_app.streaming.publisher import Delivered, Publisher, Record
-from stream_app.streaming.rows import EPOCH_HEADER, Stamp, restamped, seal, stamp_of, unseal
+from stream_app.streaming.rows import Stamp, removal_headers, restamped, seal, stamp_of, unseal
 from stream_app.streaming.stores import Position, RowStore
 
 log = logging.getLogger(__name__)
@@ -199,7 +199,7 @@ class UserRows:
         """Publish sealed rows and keep them; False when a newer owner has written meanwhile."""
         outbox = self._publisher.outbox()
         for partition, changed in rows.items():
-            removed = [(EPOCH_HEADER, str(self._owned[partition].epoch).encode())]
+            removed = removal_headers(self._owned[partition].epoch)
             for user, row in changed.items():
                 headers = removed if row is None else ()
                 outbox.add(self._topic, partition, user, row, headers)

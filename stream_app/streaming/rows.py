@@ -8,6 +8,7 @@ epoch the later on the topic: a total order, whatever a worker that lost its par
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
@@ -17,6 +18,9 @@ MARKER = 0xC1
 
 EPOCH_HEADER = "epoch"
 """Record header of a tombstone, which has no value that could carry its epoch (ASCII digits)."""
+
+NO_EPOCH = -1
+"""Of what carries none, a damaged row or a tombstone without the header: older than every other."""
 
 _PREFIX = Struct(">BIQQ")
 _STAMP = Struct(">QQ")
@@ -50,6 +54,19 @@ def stamp_of(row: bytes) -> Stamp:
     if crc32(memoryview(row)[_STAMP_AT:]) != checksum:
         raise ValueError(f"user row of {len(row)} bytes is damaged: its checksum differs")
     return Stamp(epoch, written_ms)
+
+
+def removal_headers(epoch: int) -> list[tuple[str, bytes]]:
+    """The headers of a tombstone."""
+    return [(EPOCH_HEADER, str(epoch).encode())]
+
+
+def removal_epoch(headers: Iterable[tuple[str, bytes | None]]) -> int:
+    """The epoch of a tombstone by its headers."""
+    for name, value in headers:
+        if name == EPOCH_HEADER and value is not None and value.isdigit():
+            return int(value)
+    return NO_EPOCH
 
 
 def restamped(row: bytes, epoch: int) -> bytes:

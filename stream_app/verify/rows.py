@@ -12,9 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from stream_app.streaming.ownership import NOBODY
-from stream_app.streaming.rows import EPOCH_HEADER, stamp_of
-
-NO_EPOCH = -1
+from stream_app.streaming.rows import NO_EPOCH, removal_epoch, stamp_of
 
 
 class Record(Protocol):
@@ -117,12 +115,9 @@ class Rows:
 
 def _epoch(record: Record) -> tuple[int, bool]:
     """Epoch of a record, and whether it is damaged."""
-    if record.value is not None:
-        try:
-            return stamp_of(record.value).epoch, False
-        except ValueError:
-            return NO_EPOCH, True
-    for name, value in record.headers:
-        if name == EPOCH_HEADER and value is not None and value.isdigit():
-            return int(value), False
-    return NO_EPOCH, False
+    if record.value is None:
+        return removal_epoch(record.headers), False
+    try:
+        return stamp_of(record.value).epoch, False
+    except ValueError:
+        return NO_EPOCH, True
