@@ -47,6 +47,8 @@ SEGMENT_BYTES = 64 * 1024 * 1024
 
 VISIBLE_S = 10
 """A broker lists a new topic within milliseconds."""
+CONTROLLER_S = 20
+"""A broker that has just started, or was paused, is in its own list of brokers within seconds."""
 
 USER_TOPICS = (CLICKS, PURCHASES, ERASURES, RECOMMENDATIONS, DEAD_LETTERS, ERASURE_RECEIPTS)
 """Topics that share the partitions of the user rows: an output goes to its event's partition."""
@@ -105,6 +107,7 @@ async def create(settings: Settings, partitions: int, replication: int) -> dict[
     `AccessError` when one does not let us in.
     """
     async with admin_client(settings) as admin:
+        await _wait_for_controller(admin)
         outcome = {}
         for spec in specs(settings, partitions):
             topic = NewTopic(spec.name, spec.partitions, replication, topic_configs=spec.configs)
@@ -118,6 +121,21 @@ async def create(settings: Settings, partitions: int, replication: int) -> dict[
             outcome[spec.name] = "exists" if code else "created"
         await _wait_until_visible(admin, outcome)
         return outcome
+
+
+async def _wait_for_controller(admin: Any) -> None:
+    """A cluster that has just come back answers before it has a controller to make topics."""
+    deadline = time.monotonic() + CONTROLLER_S
+    while True:
+        cluster = await admin.describe_cluster()
+        if cluster["controller_id"] in {broker["node_id"] for broker in cluster["brokers"]}:
+            return
+        if time.monotonic() > deadline:
+            raise TopicsError(
+                f"the cluster answers, but has had no controller for {CONTROLLER_S} s, so that no "
+                "topic can be created; look into the brokers' logs"
+            )
+        await asyncio.sleep(0.1)
 
 
 async def _wait_until_visible(admin: Any, names: Collection[str]) -> None:

@@ -86,9 +86,12 @@ class Watchdog(threading.Thread):
         seen = self._look()
         self._state = seen.state
         self._observe(seen)
-        for name, loop in self._loops().items():
+        loops = self._loops()
+        # Counted before it is asked again: an answer may come before the count or after it, and a
+        # look that waits for a silent broker can take longer than a loop may be blocked.
+        answered = {name: self._pulses[name].answered for name in loops}
+        for name, loop in loops.items():
             self._pulses[name].ask(loop)
-        answered = {name: pulse.answered for name, pulse in self._pulses.items()}
         found = self._rules.findings(seen, answered, self._clock())
         if any(finding.cause.needs_broker for finding in found):
             found = self._rules.weigh(found, self._view())

@@ -427,6 +427,7 @@ def test_a_killed_worker_and_the_next_leave_nothing_to_find(settings, start_work
     second = start_worker(settings).wait_until_ready()
     send(settings, made[750:])
     wait_for(lambda: applied_events(settings) >= 900, "more events applied")
+    wait_for(lambda: bool(asyncio.run(committed_offsets(settings))), "a commit")
     live = asyncio.run(verify(settings, Scope()))
     assert found(live) == {}, live.as_dict()
     ends = Counter(f"{r.topic}/{r.partition}" for r in read(settings, "clicks", "purchases"))

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -310,9 +311,10 @@ class Worker:
         self.now = 0.0
         self.seen = serving(0)
         self.asked = 0
+        self.loops: dict[str, Any] = {}
         self.watchdog = Watchdog(
             lambda: self.seen,
-            dict,
+            lambda: self.loops,
             StuckRules(LIMITS, SOURCES),
             self.view,
             clock=lambda: self.now,
@@ -321,6 +323,36 @@ class Worker:
     def view(self) -> GroupView:
         self.asked += 1
         return SERVES
+
+
+class Prompt:
+    """An event loop that answers at once, or when it is `late` once the watchdog is done."""
+
+    def __init__(self) -> None:
+        self.late = False
+        self.due: list[Callable[[], None]] = []
+
+    def call_soon_threadsafe(self, answer: Callable[[], None]) -> None:
+        self.due.append(answer)
+        if not self.late:
+            self.answer()
+
+    def answer(self) -> None:
+        while self.due:
+            self.due.pop()()
+
+
+@pytest.mark.parametrize("late", [(False, True), (True, False)])
+def test_a_loop_that_runs_is_not_blocked_however_seldom_one_looks(late: tuple[bool, ...]) -> None:
+    """Looks take long while a broker is silent; an answer comes before the count or after it."""
+    worker, loop = Worker(), Prompt()
+    worker.loops[LOOP] = loop
+    for _ in range(4):
+        for loop.late in late:
+            worker.seen = serving(int(worker.now))
+            assert worker.watchdog.tick() == []
+            loop.answer()
+            worker.now += LOOP_STALL_S + 1
 
 
 def test_the_broker_is_asked_from_half_the_time_on() -> None:
