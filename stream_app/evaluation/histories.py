@@ -89,12 +89,16 @@ class Histories:
     def flat(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """All events of all histories `[E]`: which history, and the position in the table."""
         owners = np.repeat(np.arange(len(self)), self.lengths)
-        begins = np.cumsum(self.lengths) - self.lengths
-        place = np.arange(len(owners)) - begins[owners]
-        return owners, self.log.order[self.log.starts[self.users][owners] + place]
+        return owners, self.log.order[ranges(self.log.starts[self.users], self.lengths)]
 
     def blocks(self, size: int) -> Iterator[tuple[slice, Histories]]:
         """The histories `size` at a time, each with its place."""
         for start in range(0, len(self), size):
             cut = slice(start, min(start + size, len(self)))
             yield cut, self.part(cut)
+
+
+def ranges(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`starts[i], starts[i] + 1, ...`, `counts[i]` of them, one range after the other."""
+    begins = np.cumsum(counts) - counts
+    return np.repeat(starts - begins, counts) + np.arange(int(counts.sum()))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from stream_app.datasets import EventTable
 from stream_app.evaluation.errors import EvaluationError
-from stream_app.evaluation.histories import Histories, UserLog
+from stream_app.evaluation.histories import Histories, UserLog, ranges
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -47,12 +47,18 @@ class Cases:
         """`[M]` the question of each target."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
-    def of_users(self, kept: Bools) -> Cases:
-        """The questions of the users for which `kept` `[users]` is true."""
-        chosen = np.flatnonzero(kept[self.users])
-        counts = np.diff(self.offsets)
-        targets = self.targets[np.repeat(kept[self.users], counts)]
-        return Cases(self.histories.part(chosen), targets, _offsets(counts[chosen]))
+    def part(self, chosen: Ints) -> Cases:
+        """Some of the questions, in the order of `chosen`."""
+        counts = np.diff(self.offsets)[chosen]
+        targets = self.targets[ranges(self.offsets[chosen], counts)]
+        return Cases(self.histories.part(chosen), targets, offsets_of(counts))
+
+    def sample(self, count: int, seed: int) -> Cases:
+        """At most `count` of the questions, drawn at random, in their order."""
+        if len(self) <= count:
+            return self
+        drawn = np.random.default_rng(seed).choice(len(self), count, replace=False)
+        return self.part(np.sort(drawn))
 
 
 @dataclass(frozen=True)
@@ -189,7 +195,7 @@ def sample_users(split: Split, users: int, seed: int) -> Split:
         return split
     kept = np.zeros(len(split.table.user_ids), bool)
     kept[np.random.default_rng(seed).choice(asked, users, replace=False)] = True
-    return replace(split, test=split.test.of_users(kept))
+    return replace(split, test=split.test.part(np.flatnonzero(kept[split.test.users])))
 
 
 def _checked(split: Split, need: str) -> Split:
@@ -218,7 +224,7 @@ def _baskets(log: UserLog, cut: int, repeats: bool) -> Cases:
     events = log.order[wanted[log.order]]
     users, counts = np.unique(table.users[events], return_counts=True)
     histories = Histories(log, users, known[users])
-    return Cases(histories, table.items[events].astype(np.int64), _offsets(counts))
+    return Cases(histories, table.items[events].astype(np.int64), offsets_of(counts))
 
 
 def _first_times(table: EventTable, among: Bools | None = None) -> Bools:
@@ -240,5 +246,6 @@ def _select(table: EventTable, kept: Bools) -> EventTable:
     )
 
 
-def _offsets(counts: Ints) -> Ints:
+def offsets_of(counts: Ints) -> Ints:
+    """Where parts of the given sizes begin when laid side by side, and where the last one ends."""
     return np.concatenate([[0], np.cumsum(counts)])
