@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stream_app.training.config import TrainingConfig
+from stream_app.training.items import build_items
 from stream_app.training.losses import full_cross_entropy, sampled_cross_entropy
-from stream_app.training.model import ItemTable, RecurrentEncoder
+from stream_app.training.models import build_encoder
 from stream_app.training.sequences import Batch, Sequence, Vocabulary, epoch
 
 FULL_SOFTMAX_ITEMS = 20_000  # above it, sampled negatives: full logits would rule the step's time
@@ -22,12 +23,14 @@ FALL_FROM, FALL_TO = 0.7, 0.05  # the learning rate falls linearly over the last
 class Learner:
     """A model in training; `epoch` counts the epochs it has seen."""
 
-    def __init__(self, config: TrainingConfig, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self, config: TrainingConfig, vocabulary: Vocabulary, text_vectors: Tensor | None = None
+    ) -> None:
         torch.manual_seed(config.seed)
         self.config = config
         self.vocabulary = vocabulary
-        self.encoder = RecurrentEncoder(config.model)
-        self.items = ItemTable(vocabulary.size, config.model.dim)
+        self.encoder = build_encoder(config.model)
+        self.items = build_items(config, vocabulary, text_vectors)
         self.epoch = 0
         self._rng = np.random.default_rng(config.seed)
         self._optimiser = torch.optim.AdamW(
