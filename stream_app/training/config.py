@@ -43,13 +43,20 @@ class TrainingConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     """What is trained."""
     epochs: int = 40
-    """At most; the learning rate falls over the last 30 % of them."""
+    """At most; the learning rate falls towards the end of them."""
     patience: int = 5
     """Epochs without a better validation figure after which training stops."""
     learning_rate: float = 2e-3
     """Highest learning rate of AdamW."""
     weight_decay: float = 0.01
     """Decoupled weight decay of AdamW."""
+    warmup: int = 100
+    """Steps over which the learning rate rises to its highest, at most those of one epoch."""
+    schedule: str = "linear"
+    """`linear`: the rate falls over the last 30 % of the epochs; `cosine`: from the start;
+    `constant`: not at all."""
+    ema_decay: float = 0.998
+    """Decay per step of the moving average of the weights, which is what is kept; 0: no average."""
     temperature: float = 0.15
     """Cosine logits are divided by it."""
     window: int = 200
