@@ -14,15 +14,22 @@ class TrainingError(UserError):
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes of the encoder; `blocks * width` floats are one user's state."""
+    """Kind and sizes of the encoder."""
 
+    kind: str = "recurrent"
+    """`recurrent`: a gated linear recurrence; `blocks * width` floats are one user's state."""
     dim: int = 64
+    """Size of item and user vectors."""
     width: int = 128
+    """Channels of the recurrence."""
     blocks: int = 2
+    """Layers of the encoder."""
     expansion: int = 2
     """Width of the feed-forward layer over `dim`."""
     dropout: float = 0.2
+    """Share of activations dropped in training."""
     features: int = FEATURES
+    """Width of an event's row of features, made by `stream_app.users.features`."""
 
     @property
     def state_size(self) -> int:
@@ -34,12 +41,22 @@ class TrainingConfig:
     """How to train an encoder of the sizes in `model`."""
 
     model: ModelConfig = field(default_factory=ModelConfig)
+    """What is trained."""
     epochs: int = 40
-    """At most; the learning rate falls over the last 30 % of them."""
+    """At most; the learning rate falls towards the end of them."""
     patience: int = 5
     """Epochs without a better validation figure after which training stops."""
     learning_rate: float = 2e-3
+    """Highest learning rate of AdamW."""
     weight_decay: float = 0.01
+    """Decoupled weight decay of AdamW."""
+    warmup: int = 100
+    """Steps over which the learning rate rises to its highest, at most those of one epoch."""
+    schedule: str = "linear"
+    """`linear`: the rate falls over the last 30 % of the epochs; `cosine`: from the start;
+    `constant`: not at all."""
+    ema_decay: float = 0.998
+    """Decay per step of the moving average of the weights, which is what is kept; 0: no average."""
     temperature: float = 0.15
     """Cosine logits are divided by it."""
     window: int = 200
@@ -55,3 +72,4 @@ class TrainingConfig:
     min_count: int = 3
     """Items seen less often get no vector: there is nothing to learn it from."""
     seed: int = 0
+    """Of everything random: the same seed and data give the same model on the same machine."""

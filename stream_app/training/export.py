@@ -11,7 +11,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from stream_app.training.model import RecurrentEncoder
+from stream_app.training.models.base import SteppedEncoder
 
 OPSET = 20
 
@@ -19,7 +19,7 @@ OPSET = 20
 class Step(nn.Module):
     """The graph of the bundle contract: `state`, `item`, `features` to `new_state`, `user`."""
 
-    def __init__(self, encoder: RecurrentEncoder) -> None:
+    def __init__(self, encoder: SteppedEncoder) -> None:
         super().__init__()
         self.encoder = encoder
 
@@ -27,7 +27,7 @@ class Step(nn.Module):
         return self.encoder.step(state, item, features)
 
 
-def export_step(encoder: RecurrentEncoder) -> bytes:
+def export_step(encoder: SteppedEncoder) -> bytes:
     """Serialise the encoder's step as ONNX with a dynamic batch; weights are inside the bytes."""
     config, step = encoder.config, Step(encoder).eval()
     example = (

@@ -9,32 +9,40 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from stream_app.training.average import WeightAverage
 from stream_app.training.config import TrainingConfig
+from stream_app.training.items import build_items
 from stream_app.training.losses import full_cross_entropy, sampled_cross_entropy
-from stream_app.training.model import ItemTable, RecurrentEncoder
+from stream_app.training.models import build_encoder
+from stream_app.training.schedule import epoch_rate, warmup_share
 from stream_app.training.sequences import Batch, Sequences, Vocabulary, epoch
 
 FULL_SOFTMAX_ITEMS = 20_000  # above it, sampled negatives: full logits would rule the step's time
 SAMPLED_NEGATIVES = 1_024  # the curve of accuracy over their number is flat from about here on
-FALL_FROM, FALL_TO = 0.7, 0.05  # the learning rate falls linearly over the last 30 % of epochs
 
 
 class Learner:
-    """A model in training; `epoch` counts the epochs it has seen."""
+    """A model in training; `epoch` counts the epochs it has seen.
 
-    def __init__(self, config: TrainingConfig, vocabulary: Vocabulary) -> None:
+    Outside `train_epoch` its weights are the moving average of those in training.
+    """
+
+    def __init__(
+        self, config: TrainingConfig, vocabulary: Vocabulary, text_vectors: Tensor | None = None
+    ) -> None:
         torch.manual_seed(config.seed)
         self.config = config
         self.vocabulary = vocabulary
-        self.encoder = RecurrentEncoder(config.model)
-        self.items = ItemTable(vocabulary.size, config.model.dim)
+        self.encoder = build_encoder(config.model)
+        self.items = build_items(config, vocabulary, text_vectors)
         self.epoch = 0
+        self._steps = 0
         self._rng = np.random.default_rng(config.seed)
+        parameters = [*self.encoder.parameters(), *self.items.parameters()]
         self._optimiser = torch.optim.AdamW(
-            [*self.encoder.parameters(), *self.items.parameters()],
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
+            parameters, lr=epoch_rate(config, 0), weight_decay=config.weight_decay, fused=True
         )
+        self._average = WeightAverage(parameters, config.ema_decay)
 
     def vectors(self) -> NDArray[np.float32]:
         """Unit-length item vectors `[N, d]`."""
@@ -79,25 +87,29 @@ class Learner:
             batch_tokens=config.batch_tokens,
             reach=config.reach,
         )
-        self._set_learning_rate()
+        events = int(sequences.lengths.sum())
+        self._rate = epoch_rate(config, self.epoch)
+        self._steps_of_epoch = -(-events // config.batch_tokens)
         self.encoder.train()
-        losses = [self._train_step(batch) for batch in batches if (batch.targets >= 0).any()]
+        self.items.train()
+        with self._average:
+            losses = [self._train_step(batch) for batch in batches if (batch.targets >= 0).any()]
         self.encoder.eval()
+        self.items.eval()
         self.epoch += 1
         return float(np.mean(losses)) if losses else 0.0
 
     def _train_step(self, batch: Batch) -> float:
+        share = warmup_share(self.config, self._steps, self._steps_of_epoch)
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._rate * share
         loss = self.loss(batch)
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call, unused-ignore]
         self._optimiser.step()
+        self._average.update()
+        self._steps += 1
         return float(loss.item())
-
-    def _set_learning_rate(self) -> None:
-        done = self.epoch / self.config.epochs
-        fallen = max(0.0, (done - FALL_FROM) / (1 - FALL_FROM))
-        for group in self._optimiser.param_groups:
-            group["lr"] = self.config.learning_rate * max(FALL_TO, 1 - fallen * (1 - FALL_TO))
 
     def weights(self) -> dict[str, Any]:
         """A copy of all weights."""
@@ -116,12 +128,16 @@ class Learner:
         """All that is needed to go on as if training had not stopped."""
         return {
             "epoch": self.epoch,
+            "steps": self._steps,
             "weights": self.weights(),
+            "average": self._average.progress(),
             "optimiser": self._optimiser.state_dict(),
         }
 
     def set_progress(self, progress: dict[str, Any]) -> None:
         """Take over what `progress` returned."""
         self.epoch = progress["epoch"]
+        self._steps = progress["steps"]
         self.set_weights(progress["weights"])
+        self._average.set_progress(progress["average"])
         self._optimiser.load_state_dict(progress["optimiser"])

@@ -10,7 +10,8 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 from stream_app.encoders import OnnxEncoder  # noqa: E402
 from stream_app.training.config import ModelConfig  # noqa: E402
 from stream_app.training.export import export_step  # noqa: E402
-from stream_app.training.model import Dropout, RecurrentEncoder  # noqa: E402
+from stream_app.training.models import RecurrentEncoder  # noqa: E402
+from stream_app.training.models.dropout import Dropout  # noqa: E402
 
 CONFIG = ModelConfig(dim=12, width=10, blocks=2, dropout=0.5)
 

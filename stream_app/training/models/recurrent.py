@@ -1,49 +1,24 @@
-"""The default sequence encoder: a gated linear recurrence with its state outside.
+"""The default encoder: a gated linear recurrence with its state outside.
 
 After the RG-LRU of Griffin (De et al. 2024, https://arxiv.org/abs/2402.19427): a diagonal
-recurrence whose decay is gated by the input, an output gate, then a feed-forward layer. Inputs are
-unit-length item vectors and the features of `stream_app.users.features`; outputs are unit-length
-user vectors, so retrieval is by cosine. The item table is not part of the encoder.
+recurrence whose decay is gated by the input, an output gate, then a feed-forward layer.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from stream_app.training.config import ModelConfig
+from stream_app.training.models.base import SteppedEncoder
+from stream_app.training.models.dropout import Dropout
 from stream_app.training.scan import linear_scan
 
 GATE_SHARPNESS = 8.0  # the constant c of the RG-LRU: decay = exp(-c * softplus(lam) * gate)
 LONGEST_MEMORY = 300.0  # events; slowest initial time constant at a half-open gate
-
-
-class Dropout(nn.Module):
-    """Dropout whose mask comes from a fast byte generator; the rate is rounded to 1/256.
-
-    The generator of `torch.nn.Dropout` took a third of a training step on a CPU.
-    """
-
-    def __init__(self, rate: float) -> None:
-        super().__init__()
-        self.threshold = round(rate * 256)
-        self.seed([0])
-
-    def seed(self, seed: Sequence[int]) -> None:
-        """Start the masks from `seed`."""
-        self._rng = np.random.Generator(np.random.SFC64(seed))
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.threshold == 0:
-            return x
-        noise = torch.frombuffer(bytearray(self._rng.bytes(x.numel())), dtype=torch.uint8)
-        keep = noise.view(x.shape).ge(self.threshold).to(x.dtype)
-        return x * keep.mul_(256 / (256 - self.threshold))
 
 
 class RecurrentBlock(nn.Module):
@@ -89,46 +64,27 @@ class RecurrentBlock(nn.Module):
         return self.mix(x, state, gate), state
 
 
-class RecurrentEncoder(nn.Module):
-    """Item vectors and features of a sequence in, unit-length user vectors out."""
+class RecurrentEncoder(SteppedEncoder):
+    """Blocks of gated linear recurrences; the state is that of every block, end to end."""
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.dropout = Dropout(config.dropout)
-        self.features = nn.Linear(config.features, config.dim, bias=False)
+        super().__init__(config)
         self.blocks = nn.ModuleList(
             RecurrentBlock(config, self.dropout) for _ in range(config.blocks)
         )
-        self.norm = nn.LayerNorm(config.dim)
-
-    def embed(self, item: Tensor, features: Tensor) -> Tensor:
-        return self.dropout(item * math.sqrt(self.config.dim) + self.features(features))
 
     def forward(self, item: Tensor, features: Tensor) -> Tensor:
-        """`[B, T, d]` and `[B, T, f]` to user vectors `[B, T, d]`, one after every event."""
+        """User vectors `[B, T, d]`; see `Encoder.forward`."""
         x = self.embed(item, features)
         for block in self.blocks:
             x = block(x)
-        return functional.normalize(self.norm(x), dim=-1)
+        return self.leave(x)
 
     def step(self, state: Tensor, item: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """`[B, S]`, `[B, d]`, `[B, f]` to new states `[B, S]` and user vectors `[B, d]`."""
+        """New states `[B, S]` and user vectors `[B, d]`; see `SteppedEncoder.step`."""
         x = self.embed(item, features)
         states = []
         for block, old in zip(self.blocks, state.split(self.config.width, -1), strict=True):
             x, new = block.step(x, old)
             states.append(new)
-        return torch.cat(states, -1), functional.normalize(self.norm(x), dim=-1)
-
-
-class ItemTable(nn.Module):
-    """The trained item vectors; always read at unit length."""
-
-    def __init__(self, count: int, dim: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(count, dim) * 0.02)
-
-    def forward(self) -> Tensor:
-        """All vectors `[N, d]`, unit length."""
-        return functional.normalize(self.weight, dim=-1)
+        return torch.cat(states, -1), self.leave(x)
