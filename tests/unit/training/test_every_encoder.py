@@ -51,17 +51,17 @@ class Trained:
 
     def histories(self, count: int) -> list[History]:
         """Real histories, of different lengths."""
-        sequences = user_sequences(self.table)[:count]
+        sequences = user_sequences(self.table)
         return [
-            self.history(one, 1 + (7 * at) % len(one.items)) for at, one in enumerate(sequences)
+            self.history(sequences[at], 1 + (7 * at) % len(sequences[at])) for at in range(count)
         ]
 
     def history(self, sequence: Sequence, length: int) -> History:
         """The first events of a sequence as the bundle's encoder takes them."""
-        ids = [self.table.item_ids[item] for item in sequence.items[:length]]
+        ids = [self.table.item_ids[item] for item in sequence.items(0, length)]
         catalog = self.bundle.catalog
         rows = np.array([catalog.index_of(one) for one in ids], np.int32)
-        return History(catalog.vectors_of(rows), sequence.features[:length])
+        return History(catalog.vectors_of(rows), sequence.features(0, length))
 
 
 @pytest.fixture(scope="module")
@@ -172,9 +172,9 @@ def test_any_split_of_the_stream_into_batches_gives_the_same_rows(trained: Train
 def test_a_row_holds_the_vector_of_its_history(trained: Trained) -> None:
     engine, sequences = Recommender(trained.bundle), user_sequences(trained.table)
     rows = rows_after(engine, messages(trained.table), [1, 2, 200])
-    for sequence in sequences[:20]:
+    for sequence in (sequences[at] for at in range(20)):
         row = rows[trained.table.user_ids[sequence.user]]
-        assert len(events_of(row.history)) == len(sequence.items)
+        assert len(events_of(row.history)) == len(sequence)
         expected = trained.bundle.encoder.encode([trained.history(sequence, 30)])[1][0]
         np.testing.assert_allclose(vector(row), expected, atol=5e-3)
 
@@ -234,7 +234,8 @@ def test_another_vector_than_recorded_fails_the_golden_check(
 
 def test_padding_on_the_right_changes_nothing(trained: Trained) -> None:
     learner = trained.learner
-    sequences = user_sequences(trained.table)[:3]
+    every = user_sequences(trained.table)
+    sequences = [every[at] for at in range(3)]
     batch = pad([(one, 0, 5 + at) for at, one in enumerate(sequences)], learner.vocabulary)
     with torch.no_grad():
         together = learner.users(batch, learner.items())
