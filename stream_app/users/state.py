@@ -44,7 +44,6 @@ NO_ITEM = 0
 """The item hash that stands for no item."""
 
 _EVENT = Packing("<QqBB")
-_ITEM = Packing("<Q")
 _SEEN = Packing("<I")
 _TIMESTAMP = Packing("<q")
 _TIMESTAMP_AT = 8  # bytes into an event
@@ -184,9 +183,10 @@ def apply(state: UserState, event: SourceEvent) -> tuple[UserState, Outcome]:
     return placed, Outcome.LATE if late else Outcome.TOO_LATE
 
 
-def newest_item(history: bytes) -> int:
-    """The item hash of the newest event of a packed history; `NO_ITEM` when it is empty."""
-    return _ITEM.unpack_from(history, len(history) - EVENT_BYTES)[0] if history else NO_ITEM
+def newest_events(history: bytes, count: int) -> bytes:
+    """The last `count` packed events of a history; bytes of zeros, `NO_ITEM`, before the first."""
+    size = count * EVENT_BYTES
+    return history[-size:].rjust(size, b"\0")
 
 
 def events_of(history: bytes) -> NDArray[np.void]:
