@@ -65,6 +65,14 @@ class Job:
     """About so many validation events are scored per setting, those of a sample of users."""
     replace: bool = False
     checkpoint: Path | None = None
+    """Progress of the training that finds the settings; beside it, with `.final` appended to its
+    name, that of the training on the whole window."""
+
+    @property
+    def final_checkpoint(self) -> Path | None:
+        """Where the progress of the second training is kept."""
+        path = self.checkpoint
+        return None if path is None else path.with_name(path.name + ".final")
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,14 @@ def run(job: Job, report: Report) -> Manifest:
     with tempfile.TemporaryDirectory() as scratch:
         settings, metrics = _choose(job, past, recent, window, Path(scratch), report)
         report.stage(f"Training on all {len(window):,} events for {settings.epochs} epochs")
-        learner, _ = fit(window, job.config, stop_after=settings.epochs, on_epoch=report.epoch)
+        learner, _ = fit(
+            window,
+            job.config,
+            stop_after=settings.epochs,
+            on_epoch=report.epoch,
+            checkpoint=job.final_checkpoint,
+            on_resume=lambda epoch: _tell_resumed(report, job.final_checkpoint, epoch),
+        )
         report.stage("Exporting")
         release = Release.of(learner, window, settings.ranking)
         if len(held_out):
@@ -117,6 +132,7 @@ def _choose(
         validate=validator(window, int(recent.timestamps_ms[0]), window=job.config.window),
         on_epoch=report.epoch,
         checkpoint=job.checkpoint,
+        on_resume=lambda epoch: _tell_resumed(report, job.checkpoint, epoch),
     )
     report.stage(f"Best after {best.number} epochs; choosing the ranking weights")
     scored = _sample_users(recent, job.sampled_events, job.config.seed)
@@ -174,6 +190,10 @@ def _measure_held_out(
     report.table("Held out: every list against the user's next event", boards)
     report.note(f"The encoder alone: hit rate@10 {alone['hit_rate']:.4f}")
     return {"held_out.encoder": alone, **board_metrics("held_out", boards)}
+
+
+def _tell_resumed(report: Report, checkpoint: Path | None, epoch: int) -> None:
+    report.note(f"going on after epoch {epoch}, from {checkpoint}")
 
 
 def board_metrics(

@@ -143,7 +143,7 @@ def apply(state: UserState, event: SourceEvent) -> tuple[UserState, Outcome]:
     event_ids = state.event_ids
     if event.event_id is not None:
         digest = id_digest(event.event_id)
-        if _holds(event_ids, digest):
+        if holds_digest(event_ids, digest):
             return _duplicate(state, offsets), Outcome.DUPLICATE
         event_ids = (event_ids + digest)[-_IDS_BYTES:]
     packed = _EVENT.pack(event.item, event.timestamp_ms, event.action, event.weight)
@@ -234,7 +234,8 @@ def _advanced(offsets: dict[str, int], source: str, offset: int) -> dict[str, in
     return offsets
 
 
-def _holds(digests: bytes, digest: bytes) -> bool:
+def holds_digest(digests: bytes, digest: bytes) -> bool:
+    """Whether a digest is one of those that stand side by side in `digests`."""
     at = digests.find(digest)
     while at % DIGEST_BYTES and at >= 0:  # a match across two digests is none
         at = digests.find(digest, at + 1)
