@@ -17,6 +17,7 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff;
        max-width: 60rem; margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.5rem; line-height: 1.2; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 .wide { overflow-x: auto; }
+.wide { margin-bottom: 1rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
 th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid #e5e5e5;
          white-space: nowrap; vertical-align: top; }
@@ -53,6 +54,7 @@ def page(result: Result) -> str:
         *(_accuracy(result, each) for each in result.setup.k),
         *(_figure(intervals_plot(result, f"{metric}@{k}")) for metric in COMPARED),
         "<h2>Differences</h2>",
+        "<p>Row minus column, paired by user. Shaded where the interval leaves out 0.</p>",
         *(_differences(result, f"{metric}@{k}") for metric in COMPARED),
         "<h2>Groups</h2>",
         _groups(result, f"ndcg@{k}"),
@@ -94,10 +96,14 @@ def _intervals_note(result: Result) -> str:
 
 
 def _accuracy(result: Result, k: int) -> str:
+    asked = result.scopes[0]
+    # With one wanted item a question, recall is the hit rate.
+    names = MAIN if asked.targets > asked.questions else MAIN[:-1]
+    metrics = [f"{name}@{k}" for name in names]
     return _table(
-        ["method", *(_title(f"{metric}@{k}") for metric in MAIN)],
+        ["method", *map(_title, metrics)],
         [
-            [escape(method.name), *(_cell(result, method.name, f"{m}@{k}") for m in MAIN)]
+            [escape(method.name), *(_cell(result, method.name, metric) for metric in metrics)]
             for method in result.methods
         ],
     )
@@ -137,8 +143,7 @@ def _differences(result: Result, metric: str) -> str:
     rows = [
         [escape(row), *(_signed(found.get((row, column))) for column in names)] for row in names
     ]
-    note = "<p>Row minus column, paired by user. Shaded where the interval leaves out 0.</p>"
-    return note + _table([_title(metric), *map(escape, names)], rows)
+    return _table([_title(metric), *map(escape, names)], rows)
 
 
 def _reversed(estimate: Estimate) -> Estimate:

@@ -16,7 +16,7 @@ from stream_app.evaluation.errors import EvaluationError
 from stream_app.evaluation.judge import ALL
 from stream_app.evaluation.result import Estimate, Result
 
-WIDTH = 7.0  # inches; the page scales it down to its own width
+WIDTH = 5.8  # inches; the page scales it down to its own width
 COLOURS = (
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999999",
 )  # fmt: skip

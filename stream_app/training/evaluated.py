@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from stream_app.training.fit import Epoch, fit
 from stream_app.training.job import Job
 from stream_app.training.job import run as run_job
 from stream_app.training.learner import Learner
+from stream_app.training.models.base import WindowEncoder
 from stream_app.training.release import Label
 from stream_app.training.report import epoch_text, make_report
 from stream_app.training.sequences import NO_ROW, Batch
@@ -31,6 +33,7 @@ from stream_app.users.features import NO_PREVIOUS, sequence_features
 
 VALIDATED = 5_000  # questions, drawn from those of the validation: an epoch is long enough
 K = 10
+SHARED = 4  # windows begin at multiples of a quarter of their length, to be shared by many
 TOKENS = 16_384  # events encoded at a time: the activations stay below 100 MB
 
 
@@ -74,6 +77,8 @@ class TrainedEncoder:
         self._learner = learner
         with torch.no_grad():
             self._vectors = learner.items()
+        windowed = isinstance(learner.encoder, WindowEncoder)
+        self._window = learner.encoder.window if windowed else self._config.window
 
     @torch.no_grad()
     def scores(self, histories: Histories) -> NDArray[np.float32]:
@@ -82,38 +87,77 @@ class TrainedEncoder:
         scores = np.full((len(histories), len(rows)), -np.inf, np.float32)
         known = np.flatnonzero(rows != NO_ROW)
         vectors = self._vectors[torch.from_numpy(rows[known])]
-        window = self._config.window
-        order = np.argsort(np.minimum(histories.lengths, window), kind="stable")
-        for start in range(0, len(order), max(1, TOKENS // window)):
-            chosen = order[start : start + max(1, TOKENS // window)]
-            users = self._users(histories.part(chosen))
-            scores[np.ix_(chosen, known)] = (users @ vectors.t()).numpy()
+        scores[:, known] = (self._users(histories) @ vectors.t()).numpy()
         return scores
 
     def _users(self, histories: Histories) -> torch.Tensor:
         """User vectors `[B, d]` after the last event of each history."""
-        batch = self._batch(histories)
-        users = self._learner.users(batch, self._vectors)
-        last = np.minimum(histories.lengths, self._config.window) - 1
-        return users[torch.arange(len(last)), torch.from_numpy(last)]
+        pieces = shared_pieces(histories, self._window, max(1, self._window // SHARED))
+        vectors = torch.empty((len(histories), self._config.model.dim))
+        order = np.argsort(pieces.sizes, kind="stable")
+        step = max(1, TOKENS // int(pieces.sizes.max(initial=1)))
+        for start in range(0, len(order), step):
+            chosen = order[start : start + step]
+            users = self._learner.users(
+                self._batch(histories.part(pieces.longest[chosen]), pieces.sizes[chosen]),
+                self._vectors,
+            )
+            place = np.full(len(order), NOTHING)
+            place[chosen] = np.arange(len(chosen))
+            asked = np.flatnonzero(place[pieces.owners] != NOTHING)
+            row, column = place[pieces.owners[asked]], pieces.at[asked]
+            vectors[torch.from_numpy(asked)] = users[
+                torch.from_numpy(row), torch.from_numpy(column)
+            ]
+        return vectors
 
-    def _batch(self, histories: Histories) -> Batch:
-        """The newest events of each history, with the gap to the event before the oldest one."""
-        table, window = histories.log.table, self._config.window
-        events = histories.window(window + 1)
+    def _batch(self, histories: Histories, sizes: NDArray[np.int64]) -> Batch:
+        """The newest `sizes` `[B]` events, with the gap to the event before the oldest one."""
+        table = histories.log.table
+        events = histories.window(sizes + 1)
         gaps = np.full(events.shape, NO_PREVIOUS, np.int64)
         gaps[:, 1:] = np.maximum(np.diff(table.timestamps_ms[events], axis=1), 0)
-        longer = (histories.lengths > window).astype(np.int64)
-        width = min(events.shape[1], window)
-        columns = longer[:, None] + np.arange(width)
-        columns = np.minimum(columns, events.shape[1] - 1)
+        first = (histories.lengths > sizes).astype(np.int64)
+        columns = first[:, None] + np.arange(int(sizes.max()))
+        inside = columns < np.minimum(histories.lengths, sizes + 1)[:, None]
+        columns = np.where(inside, columns, 0)
         events = np.take_along_axis(events, columns, axis=1)
         gaps = np.take_along_axis(gaps, columns, axis=1)
-        inside = events != NOTHING
         rows = np.where(inside, self._learner.vocabulary.rows[table.items[events]], NO_ROW)
         features = sequence_features(table.actions[events].ravel(), gaps.ravel())
         shaped = features.reshape(*events.shape, -1) * inside[..., None]
         return Batch(rows, shaped.astype(np.float32), np.full_like(rows, NO_ROW))
+
+
+class Pieces(NamedTuple):
+    """Pieces of users' events that are encoded once for several histories of the same user."""
+
+    longest: NDArray[np.int64]
+    """`[P]` the history at whose end each piece ends."""
+    sizes: NDArray[np.int64]
+    """`[P]` events of each piece."""
+    owners: NDArray[np.int64]
+    """`[B]` the piece of each history."""
+    at: NDArray[np.int64]
+    """`[B]` the event of the piece after which each history ends."""
+
+
+def shared_pieces(histories: Histories, window: int, step: int) -> Pieces:
+    """Cover histories, none of them empty, with few pieces.
+
+    A piece begins at a multiple of `step`: the last before the newest `window` events of a
+    history. So a history is encoded the same way whoever else is asked about.
+    """
+    begins = np.maximum(histories.lengths - window, 0) // step * step
+    order = np.lexsort((histories.lengths, begins, histories.users))
+    users, starts = histories.users[order], begins[order]
+    new = np.ones(len(order), bool)
+    new[1:] = (users[1:] != users[:-1]) | (starts[1:] != starts[:-1])
+    owners = np.empty(len(order), np.int64)
+    owners[order] = np.cumsum(new) - 1
+    longest = order[np.flatnonzero(np.append(new[1:], True))]
+    sizes = histories.lengths[longest] - begins[longest]
+    return Pieces(longest, sizes, owners, histories.lengths - 1 - begins)
 
 
 def trained_recommender(name: str, config: TrainingConfig, k: int) -> LiveMethod:
