@@ -75,6 +75,11 @@ class TrainingConfig:
     """Sampled softmax with so many negatives; 0: full softmax up to 20,000 items, then 1,024."""
     item_dropout: float = 0.1
     """Share of input items hidden in training, so that the encoder can live with unknown items."""
+    action_weights: str = ""
+    """How much a target counts by its action, as in `purchase=4 add_to_cart=2`; 1 where none is
+    given."""
+    action_loss: float = 0.0
+    """Weight of a second task, telling which action the next event is; 0: without it."""
     min_count: int = 3
     """Items seen less often get no vector: there is nothing to learn it from."""
     seed: int = 0
