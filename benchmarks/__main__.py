@@ -6,7 +6,10 @@ import os
 import sys
 from importlib import import_module
 
-PARTS = ("retrieval", "recommender", "recovery", "retention", "worker", "hostile", "flood")
+PARTS = (
+    "retrieval", "recommender", "recovery", "retention", "worker", "hostile", "flood",
+    "training-memory",
+)  # fmt: skip
 
 # As in a worker (stream_app/cli): one BLAS thread for one engine thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -21,7 +24,7 @@ def main() -> None:
             sys.exit(f"no benchmark {part!r}; there are {', '.join(PARTS)}")
         print(f"\n## {part}\n", flush=True)
         sys.argv = [part, *options]
-        import_module(f"benchmarks.{part}").main()
+        import_module(f"benchmarks.{part.replace('-', '_')}").main()
 
 
 if __name__ == "__main__":
