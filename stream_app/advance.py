@@ -1,21 +1,22 @@
-"""The recurrent part of a batch: every user's row brought up to date with its ring.
+"""The encoder's part of a batch: every user's row brought up to date with its ring.
 
-All users step together: round `n` takes the n-th pending event of every user that has one. A state
-is rounded to float16 after each step, as it is when it is stored in between, so the rows at the end
-do not depend on how the stream was cut into batches.
+With a state, all users step together: round `n` takes the n-th pending event of every user that
+has one. A state is rounded to float16 after each step, as it is when it is stored in between.
+Without a state, the last events of the ring are encoded again. Either way the rows at the end do
+not depend on how the stream was cut into batches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.catalog import Catalog
-from stream_app.encoders import SequenceEncoder
+from stream_app.encoders import History, SequenceEncoder, SteppedEncoder
 from stream_app.users.features import NO_PREVIOUS, sequence_features
 from stream_app.users.state import EVENT_BYTES, Outcome, SourceEvent, UserState, apply, events_of
 
@@ -25,7 +26,10 @@ _EXPONENT = np.uint16(0x7C00)
 
 
 class UserUpdate:
-    """One user's part of a batch: the row so far, and the events that its encoder has to take."""
+    """One user's part of a batch: the row so far, and the events that its encoder has to take.
+
+    An encoder without a state only asks whether there are any.
+    """
 
     __slots__ = ("broken", "pending", "previous_ms", "start", "state")
 
@@ -70,10 +74,14 @@ class _Steps(NamedTuple):
 class Advancer:
     """Runs the encoder over updates; use from one thread at a time."""
 
-    def __init__(self, encoder: SequenceEncoder, catalog: Catalog, release: str) -> None:
+    def __init__(
+        self, encoder: SequenceEncoder, catalog: Catalog, release: str, *, window: int = 0
+    ) -> None:
+        """`window` is the `EncoderSpec.window` of `encoder`."""
         self._encoder = encoder
         self._catalog = catalog
         self._release = release
+        self._window = window
 
     def begin(self, state: UserState | None) -> UserUpdate:
         """Start the update of a row; None is a user never seen before."""
@@ -87,17 +95,20 @@ class Advancer:
         return UserUpdate(state, encoded)
 
     def advance(self, updates: Iterable[UserUpdate]) -> None:
-        """Step what is pending and write `hidden`, `vector` and `release` to each row."""
+        """Encode what is pending and write `hidden`, `vector` and `release` to each row."""
         blobs = [(b"".join(update.pending), update) for update in updates if update.pending]
         blobs.sort(key=lambda one: -len(one[0]))
         blobs = [one for one in blobs if one[0]]
         if not blobs:
             return
-        stepped = [update for _, update in blobs]
-        steps = self._steps([blob for blob, _ in blobs], stepped)
-        hidden, vectors = self._run(steps, self._initial(stepped))
+        pending = [update for _, update in blobs]
+        if self._window:
+            hidden, vectors = self._encode_windows(pending)
+        else:
+            steps = self._steps([blob for blob, _ in blobs], pending)
+            hidden, vectors = self._run(steps, self._initial(pending))
         broken = _not_finite(hidden) | _not_finite(vectors)
-        rows = zip(stepped, _slices(hidden), _slices(vectors), strict=True)
+        rows = zip(pending, _slices(hidden), _slices(vectors), strict=True)
         for row, (update, state, vector) in enumerate(rows):
             fine = row not in broken
             update.broken = not fine
@@ -108,15 +119,29 @@ class Advancer:
                 release=self._release if fine else "",
             )
 
+    def _encode_windows(self, updates: list[UserUpdate]) -> tuple[Halves, Halves]:
+        """No states `[B, 0]`, and vectors `[B, d]` of the last events of every ring."""
+        # One event more than the window, so that the first of the window has a gap.
+        most = (self._window + 1) * EVENT_BYTES
+        blobs = [update.state.history[-most:] for update in updates]
+        lengths, ends, events = _laid_out(blobs)
+        gaps = _gaps(events, ends - lengths, np.full(len(blobs), NO_PREVIOUS))
+        items = self._catalog.lookup(np.ascontiguousarray(events["item"]))
+        item_vectors = self._catalog.vectors_of(items)
+        features = sequence_features(events["action"], gaps)
+        starts = ends - np.minimum(lengths, self._window)
+        histories = [
+            History(item_vectors[start:end], features[start:end])
+            for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+        ]
+        _, vectors = self._encoder.encode(histories)
+        with np.errstate(over="ignore"):  # beyond float16 is not finite: `advance` sees it
+            return np.empty((len(blobs), 0), np.float16), vectors.astype(np.float16)
+
     def _steps(self, blobs: list[bytes], updates: list[UserUpdate]) -> _Steps:
-        lengths = np.array([len(blob) for blob in blobs]) // EVENT_BYTES
-        starts = np.cumsum(lengths) - lengths
-        events = events_of(b"".join(blobs))
-        times = np.ascontiguousarray(events["timestamp_ms"])
-        gaps = np.zeros_like(times)
-        np.subtract(times[1:], times[:-1], out=gaps[1:])
-        previous = np.array([update.previous_ms for update in updates])
-        gaps[starts] = np.where(previous == NO_PREVIOUS, NO_PREVIOUS, times[starts] - previous)
+        lengths, ends, events = _laid_out(blobs)
+        starts = ends - lengths
+        gaps = _gaps(events, starts, np.array([update.previous_ms for update in updates]))
         rounds = np.arange(len(events)) - starts.repeat(lengths)
         order = np.argsort(rounds, kind="stable")
         events, gaps = events[order], gaps[order]
@@ -134,6 +159,7 @@ class Advancer:
 
     def _run(self, steps: _Steps, states: NDArray[np.float32]) -> tuple[Halves, Halves]:
         """Final states `[B, S]` and vectors `[B, d]`, float16, in the order of `steps`."""
+        step = cast(SteppedEncoder, self._encoder).step
         hidden = np.empty(states.shape, np.float16)
         vectors = np.empty((len(states), self._encoder.dim), np.float16)
         start = 0
@@ -141,13 +167,30 @@ class Advancer:
             for active in steps.active:
                 rows = slice(start, start + active)
                 items = self._catalog.vectors_of(steps.items[rows])
-                new, users = self._encoder.step(states[:active], items, steps.features[rows])
+                new, users = step(states[:active], items, steps.features[rows])
                 hidden[:active] = new
                 vectors[:active] = users
                 start += active
                 if start < len(steps.items):
                     states[:active] = hidden[:active]
         return hidden, vectors
+
+
+def _laid_out(blobs: list[bytes]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.void]]:
+    """Events per blob, the places where each ends among all events, and the events, end to end."""
+    lengths = np.array([len(blob) for blob in blobs]) // EVENT_BYTES
+    return lengths, np.cumsum(lengths), events_of(b"".join(blobs))
+
+
+def _gaps(
+    events: NDArray[np.void], starts: NDArray[np.int64], previous_ms: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Ms since the event before; for the events at `starts`, since their `previous_ms`."""
+    times = np.ascontiguousarray(events["timestamp_ms"])
+    gaps = np.zeros_like(times)
+    np.subtract(times[1:], times[:-1], out=gaps[1:])
+    gaps[starts] = np.where(previous_ms == NO_PREVIOUS, NO_PREVIOUS, times[starts] - previous_ms)
+    return gaps
 
 
 def _not_finite(halves: Halves) -> set[int]:
@@ -158,4 +201,4 @@ def _not_finite(halves: Halves) -> set[int]:
 
 def _slices(array: Halves) -> Iterator[bytes]:
     blob, size = array.tobytes(), array.shape[1] * array.itemsize
-    return (blob[at : at + size] for at in range(0, len(blob), size))
+    return (blob[at * size : (at + 1) * size] for at in range(len(array)))

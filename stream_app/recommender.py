@@ -91,7 +91,8 @@ class Recommender:
         `clock` gives the Unix ms that lists are stamped with. Raises UserError for an unknown
         filter.
         """
-        needed = bundle.manifest.encoder.features
+        spec = bundle.manifest.encoder
+        needed = spec.features
         if needed != FEATURES:
             raise UserError(
                 f"bundle {bundle.path}: its encoder takes {needed} features of an event, this "
@@ -99,7 +100,9 @@ class Recommender:
             )
         self.bundle = bundle
         self._clock = clock or _wall_clock
-        self._advancer = Advancer(bundle.encoder, bundle.catalog, bundle.release)
+        self._advancer = Advancer(
+            bundle.encoder, bundle.catalog, bundle.release, window=spec.window
+        )
         self._seen = SeenIndex(bundle.catalog)
         self._live = LiveStores.of(bundle)
         self._pipeline = build_pipeline(bundle, self._live, k=k, filters=filters)

@@ -19,7 +19,6 @@ from stream_app.bundle.manifest import (
     GOLDEN_FILE,
     ITEMS_FILE,
     PRIORS_FILE,
-    STEP_FILE,
     VECTORS_FILE,
     Manifest,
     read_manifest,
@@ -81,7 +80,7 @@ def load_bundle(
         item_index = build_index(catalog.vectors, index)
     with _explained(path, PRIORS_FILE):
         priors = decode_priors(contents[PRIORS_FILE], len(ids))
-    encoder = load_encoder(spec, path, backend, graph=contents[STEP_FILE])
+    encoder = load_encoder(spec, path, backend, graph=contents[spec.graph_file])
     with _explained(path, GOLDEN_FILE):
         golden = decode_golden(
             contents[GOLDEN_FILE],

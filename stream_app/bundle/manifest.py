@@ -26,8 +26,7 @@ ITEMS_FILE = "items.msgpack"
 VECTORS_FILE = "vectors.npy"
 PRIORS_FILE = "priors.npz"
 GOLDEN_FILE = "golden.npz"
-STEP_FILE = "step.onnx"
-REQUIRED_FILES = (STEP_FILE, ITEMS_FILE, VECTORS_FILE, PRIORS_FILE, GOLDEN_FILE)
+REQUIRED_FILES = (ITEMS_FILE, VECTORS_FILE, PRIORS_FILE, GOLDEN_FILE)
 
 # Part of topic rows, file names and metric labels: nothing that needs quoting anywhere, no `@`.
 Label = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")]
@@ -142,7 +141,8 @@ def parse_manifest(path: Path, raw: bytes) -> Manifest:
         manifest = msgspec.json.decode(raw, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BundleError(f"bundle {path}: {MANIFEST_FILE} is not valid: {error}") from error
-    missing = [name for name in REQUIRED_FILES if name not in manifest.files]
+    required = (manifest.encoder.graph_file, *REQUIRED_FILES)
+    missing = [name for name in required if name not in manifest.files]
     if missing:
         raise BundleError(f"bundle {path}: {MANIFEST_FILE} lists no {missing[0]}; {REBUILD}")
     return manifest

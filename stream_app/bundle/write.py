@@ -23,7 +23,6 @@ from stream_app.bundle.manifest import (
     ITEMS_FILE,
     MANIFEST_FILE,
     PRIORS_FILE,
-    STEP_FILE,
     VECTORS_FILE,
     DataWindow,
     Manifest,
@@ -42,7 +41,7 @@ def write_bundle(
     version: str,
     encoder: EncoderSpec,
     data: DataWindow,
-    step_onnx: bytes,
+    graph: bytes,
     items: Sequence[str],
     vectors: NDArray[np.floating],
     priors: Priors,
@@ -54,6 +53,7 @@ def write_bundle(
 ) -> Manifest:
     """Write a release to the directory `path` and return its manifest.
 
+    `graph` is the encoder as ONNX, by the contract of `stream_app.encoders.onnx`.
     `vectors` `[N, d]` are unit rows in the order of `items`, stored as float16. What the golden
     histories must give is computed here, with the encoder that will serve. `created` is now
     unless given. An existing bundle is only written over with `replace`. Raises `BundleError` or
@@ -66,7 +66,7 @@ def write_bundle(
     try:
         stored = np.asarray(vectors, np.float16)
         files = {
-            STEP_FILE: step_onnx,
+            encoder.graph_file: graph,
             ITEMS_FILE: msgspec.msgpack.encode(list(items)),
             VECTORS_FILE: encode_npy(stored),
             PRIORS_FILE: encode_priors(priors),

@@ -1,6 +1,6 @@
 """Sequence encoders: from a user's events to a user vector."""
 
-from stream_app.encoders.base import History, SequenceEncoder
+from stream_app.encoders.base import History, SequenceEncoder, SteppedEncoder
 from stream_app.encoders.load import load_encoder
 from stream_app.encoders.onnx import OnnxEncoder
 from stream_app.encoders.spec import EncoderError, EncoderSpec
@@ -11,5 +11,6 @@ __all__ = [
     "History",
     "OnnxEncoder",
     "SequenceEncoder",
+    "SteppedEncoder",
     "load_encoder",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
 
 
 class History(NamedTuple):
@@ -28,7 +29,18 @@ class SequenceEncoder(Protocol):
     dim: int
     """`d`, the size of item and user vectors."""
     state_size: int
-    """`S`, the size of one user's recurrent state."""
+    """`S`, the size of one user's recurrent state; 0: there is none, and no `step`."""
+
+    def encode(self, histories: Sequence[History]) -> tuple[Floats, Floats]:
+        """States `[B, S]` and user vectors `[B, d]` of whole histories, from a zero state.
+
+        An encoder without a state reads the last events of a history, as many as its window.
+        Users without events get zeros.
+        """
+
+
+class SteppedEncoder(SequenceEncoder, Protocol):
+    """An encoder with a state per user."""
 
     def step(self, states: Floats, item_vectors: Floats, features: Floats) -> tuple[Floats, Floats]:
         """Advance each user by one event.
@@ -37,6 +49,3 @@ class SequenceEncoder(Protocol):
         features `[B, f]`, all float32; returns new states `[B, S]` and unit-length user
         vectors `[B, d]`.
         """
-
-    def encode(self, histories: Sequence[History]) -> tuple[Floats, Floats]:
-        """States `[B, S]` and user vectors `[B, d]` of whole histories, from a zero state."""

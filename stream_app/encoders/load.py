@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from stream_app.encoders.base import SequenceEncoder
-from stream_app.encoders.onnx import OnnxEncoder
+from stream_app.encoders.onnx import open_onnx
 from stream_app.encoders.spec import EncoderError, EncoderSpec
 
-STEP_FILE = "step.onnx"
 BACKENDS = ("auto", "onnxruntime")
 # Names that configurations may already hold: worth a better answer than "unknown".
 PLANNED_BACKENDS = ("tensorrt", "tensorrt_rtx", "torch")
@@ -24,15 +23,15 @@ def load_encoder(
 ) -> SequenceEncoder:
     """Load the encoder that `spec` describes from `directory`.
 
-    `graph` are the bytes of its step graph where these are already read and verified: the file
+    `graph` are the bytes of its graph where these are already read and verified: the file
     could have been changed since. Raises `EncoderError` for a backend that is not available and
     for a graph that breaks the contract or has other sizes than `spec`.
     """
     if backend not in BACKENDS:
         why = "not available in this release" if backend in PLANNED_BACKENDS else "unknown"
         raise EncoderError(f"encoder backend {backend!r} is {why}; use one of {BACKENDS}")
-    path = Path(directory) / STEP_FILE
-    encoder = OnnxEncoder(path, threads=threads, graph=graph)
+    path = Path(directory) / spec.graph_file
+    encoder = open_onnx(spec, path, threads=threads, graph=graph)
     for name in ("dim", "state_size", "features"):
         found, expected = getattr(encoder, name), getattr(spec, name)
         if found != expected:

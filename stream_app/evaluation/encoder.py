@@ -6,13 +6,14 @@ Cheap enough to check that a shipped bundle still does what its manifest says.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.bundle import Bundle
 from stream_app.datasets import EventTable
+from stream_app.encoders import History, SteppedEncoder
 from stream_app.users.features import event_gaps, sequence_features
 
 K = 10
@@ -88,17 +89,31 @@ def _histories(bundle: Bundle, table: EventTable, since: int) -> list[_History]:
 
 
 def _user_vectors(bundle: Bundle, histories: list[_History]) -> list[Floats]:
-    """The user vectors after every event of every history, all users stepped together."""
-    vectors = [np.empty((len(one.items), bundle.encoder.dim), np.float32) for one in histories]
-    states = np.zeros((len(histories), bundle.encoder.state_size), np.float32)
+    """The user vectors after every event of every history."""
+    if window := bundle.manifest.encoder.window:
+        return [_reencoded(bundle, one, window) for one in histories]
+    encoder = cast(SteppedEncoder, bundle.encoder)
+    vectors = [np.empty((len(one.items), encoder.dim), np.float32) for one in histories]
+    states = np.zeros((len(histories), encoder.state_size), np.float32)
     for position, active in _rounds([len(one.items) for one in histories]):
         items = np.array([one.items[position] for one in histories[:active]], np.int32)
         features = np.stack([one.features[position] for one in histories[:active]])
-        states[:active], users = bundle.encoder.step(
+        states[:active], users = encoder.step(
             states[:active], bundle.catalog.vectors_of(items), features
         )
         for at in range(active):
             vectors[at][position] = users[at]
+    return vectors
+
+
+def _reencoded(bundle: Bundle, history: _History, window: int) -> Floats:
+    """User vectors `[L, d]` of an encoder without a state; zeros before the period."""
+    item_vectors = bundle.catalog.vectors_of(history.items)
+    vectors = np.zeros((len(history.items), bundle.encoder.dim), np.float32)
+    ends = range(history.first + 1, len(history.items) + 1)
+    windows = [slice(max(0, end - window), end) for end in ends]
+    parts = [History(item_vectors[part], history.features[part]) for part in windows]
+    vectors[history.first :] = bundle.encoder.encode(parts)[1]
     return vectors
 
 

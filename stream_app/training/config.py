@@ -17,23 +17,29 @@ class ModelConfig:
     """Kind and sizes of the encoder."""
 
     kind: str = "recurrent"
-    """`recurrent`: a gated linear recurrence; `blocks * width` floats are one user's state."""
+    """`recurrent`: a gated linear recurrence, `gru`: gated recurrent units; both keep a state of
+    `blocks * width` floats per user. `transformer`: reads the last `context` events again."""
     dim: int = 64
     """Size of item and user vectors."""
     width: int = 128
-    """Channels of the recurrence."""
+    """Channels of a recurrence; a transformer has none."""
     blocks: int = 2
     """Layers of the encoder."""
+    heads: int = 2
+    """Attention heads of a transformer."""
+    context: int = 50
+    """Events that a transformer reads, at most the 100 that a user's row holds."""
     expansion: int = 2
     """Width of the feed-forward layer over `dim`."""
     dropout: float = 0.2
     """Share of activations dropped in training."""
+    actions: bool = True
+    """Whether the action of an event (click, purchase, ...) is an input."""
+    gaps: str = "scaled"
+    """How the time since the previous event is an input: `scaled` logarithm, a vector per
+    logarithmic bucket (`buckets`), `both` or `none`."""
     features: int = FEATURES
     """Width of an event's row of features, made by `stream_app.users.features`."""
-
-    @property
-    def state_size(self) -> int:
-        return self.blocks * self.width
 
 
 @dataclass(frozen=True)

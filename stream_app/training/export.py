@@ -1,4 +1,8 @@
-"""The trained encoder as `step.onnx`: one event of every user, the item table outside the graph."""
+"""The trained encoder as an ONNX graph, the item table outside of it.
+
+An encoder with a state is exported as its step, one event of every user; one without as `encode`,
+the last events of every user. The contracts are those of `stream_app.encoders.onnx`.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,19 @@ import contextlib
 import io
 import logging
 import warnings
+from typing import Any
 
 import onnx
 import torch
 from torch import Tensor, nn
 
-from stream_app.training.models.base import SteppedEncoder
+from stream_app.training.models import Encoder, SteppedEncoder, WindowEncoder
 
 OPSET = 20
 
 
 class Step(nn.Module):
-    """The graph of the bundle contract: `state`, `item`, `features` to `new_state`, `user`."""
+    """`state`, `item`, `features` to `new_state`, `user`."""
 
     def __init__(self, encoder: SteppedEncoder) -> None:
         super().__init__()
@@ -27,27 +32,64 @@ class Step(nn.Module):
         return self.encoder.step(state, item, features)
 
 
-def export_step(encoder: SteppedEncoder) -> bytes:
-    """Serialise the encoder's step as ONNX with a dynamic batch; weights are inside the bytes."""
-    config, step = encoder.config, Step(encoder).eval()
-    example = (
-        torch.zeros(2, config.state_size),
-        torch.zeros(2, config.dim),
-        torch.zeros(2, config.features),
+class Encode(nn.Module):
+    """`item`, `features`, `lengths` to `user`."""
+
+    def __init__(self, encoder: WindowEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, item: Tensor, features: Tensor, lengths: Tensor) -> Tensor:
+        return self.encoder.encode(item, features, lengths)
+
+
+def export_encoder(encoder: Encoder) -> bytes:
+    """Serialise `encoder` as ONNX, batch and length dynamic; weights are inside the bytes."""
+    config = encoder.config
+    batch, length = torch.export.Dim("batch", min=1), torch.export.Dim("length", min=1)
+    if isinstance(encoder, SteppedEncoder):
+        return _export(
+            Step(encoder),
+            {
+                "state": torch.zeros(2, encoder.state_size),
+                "item": torch.zeros(2, config.dim),
+                "features": torch.zeros(2, config.features),
+            },
+            ["new_state", "user"],
+            {name: {0: batch} for name in ("state", "item", "features")},
+        )
+    assert isinstance(encoder, WindowEncoder)
+    return _export(
+        Encode(encoder),
+        {
+            "item": torch.zeros(2, 3, config.dim),
+            "features": torch.zeros(2, 3, config.features),
+            "lengths": torch.tensor([3, 2]),
+        },
+        ["user"],
+        {
+            "item": {0: batch, 1: length},
+            "features": {0: batch, 1: length},
+            "lengths": {0: batch},
+        },
     )
-    batch = torch.export.Dim("batch", min=1)
+
+
+def _export(
+    module: nn.Module, example: dict[str, Tensor], outputs: list[str], dynamic: dict[str, Any]
+) -> bytes:
     # The exporter reports its stages on stdout and warns about its own internals.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            step,
-            example,
+            module.eval(),
+            tuple(example.values()),
             dynamo=True,
             opset_version=OPSET,
-            input_names=["state", "item", "features"],
-            output_names=["new_state", "user"],
-            dynamic_shapes={"state": {0: batch}, "item": {0: batch}, "features": {0: batch}},
+            input_names=list(example),
+            output_names=outputs,
+            dynamic_shapes=dynamic,
             verbose=False,
         )
     return _without_traces(program.model_proto)

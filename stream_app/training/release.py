@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,8 @@ from stream_app.bundle import (
 )
 from stream_app.datasets import EventTable
 from stream_app.encoders import EncoderSpec
-from stream_app.training.export import export_step
+from stream_app.encoders.spec import Kind
+from stream_app.training.export import export_encoder
 from stream_app.training.learner import Learner
 from stream_app.training.priors import count_priors
 from stream_app.training.sequences import Vocabulary, user_sequences
@@ -46,7 +48,7 @@ class Release:
 
     encoder: EncoderSpec
     data: DataWindow
-    step_onnx: bytes
+    graph: bytes
     items: list[str]
     vectors: NDArray[np.float32]
     priors: Priors
@@ -66,10 +68,11 @@ class Release:
         places = catalog_places(vocabulary, table)
         return cls(
             encoder=EncoderSpec(
-                kind="recurrent",
+                kind=cast(Kind, config.kind),
                 dim=config.dim,
-                state_size=config.state_size,
+                state_size=learner.encoder.state_size,
                 features=config.features,
+                window=learner.encoder.window,
             ),
             data=DataWindow(
                 source=table.source,
@@ -77,7 +80,7 @@ class Release:
                 from_ms=int(table.timestamps_ms[0]),
                 until_ms=int(table.timestamps_ms[-1]),
             ),
-            step_onnx=export_step(learner.encoder),
+            graph=export_encoder(learner.encoder),
             items=[table.item_ids[item] for item in vocabulary.items],
             vectors=vectors,
             priors=count_priors(table, places, len(vocabulary.items), ranking),
@@ -101,7 +104,7 @@ class Release:
             created=label.created,
             encoder=self.encoder,
             data=self.data,
-            step_onnx=self.step_onnx,
+            graph=self.graph,
             items=self.items,
             vectors=self.vectors,
             priors=self.priors,

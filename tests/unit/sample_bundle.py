@@ -26,7 +26,7 @@ def bundle_parts(
         "encoder": EncoderSpec(kind="recurrent", dim=dim, state_size=state_size, features=features),
         "data": DataWindow(source="random", events=100, from_ms=0, until_ms=1000),
         "metrics": {"hit_rate_at_10": 0.25, "popular": {"hit_rate_at_10": 0.125}},
-        "step_onnx": StepModel(dim, state_size, features).onnx_bytes(),
+        "graph": StepModel(dim, state_size, features).onnx_bytes(),
         "items": [f"item-{n}" for n in range(items)],
         "vectors": unit_rows(rng.standard_normal((items, dim))),
         "priors": priors,

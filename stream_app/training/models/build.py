@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from stream_app.training.config import ModelConfig, TrainingError
 from stream_app.training.models.base import Encoder
+from stream_app.training.models.gru import GruEncoder
 from stream_app.training.models.recurrent import RecurrentEncoder
+from stream_app.training.models.transformer import TransformerEncoder
 
-ENCODERS: dict[str, type[Encoder]] = {"recurrent": RecurrentEncoder}
+ENCODERS: dict[str, type[Encoder]] = {
+    "recurrent": RecurrentEncoder,
+    "gru": GruEncoder,
+    "transformer": TransformerEncoder,
+}
 
 
 def build_encoder(config: ModelConfig) -> Encoder:

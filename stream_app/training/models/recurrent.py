@@ -69,6 +69,7 @@ class RecurrentEncoder(SteppedEncoder):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
+        self.state_size = config.blocks * config.width
         self.blocks = nn.ModuleList(
             RecurrentBlock(config, self.dropout) for _ in range(config.blocks)
         )

@@ -312,7 +312,7 @@ def test_vectors_of_another_release_fail_the_golden_batch(bundle, tmp_path):
         ({"vectors": np.ones((60, 8))}, "item vector 0 has length 2.828"),
         ({"priors": Priors.empty(3)}, r"successors has shape \[3, 32\], expected \[60, 32\]"),
         ({"golden": []}, "needs at least one history"),
-        ({"step_onnx": b"x"}, "not a graph"),
+        ({"graph": b"x"}, "not a graph"),
     ],
 )
 def test_what_would_not_load_is_not_written(tmp_path, change, message):

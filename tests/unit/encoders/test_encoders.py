@@ -78,7 +78,10 @@ def test_a_user_without_events_gets_zeros(encoder):
         ({"rename": {"item": "items"}}, "inputs are features, items, state; expected state, item"),
         ({"rename": {"user": "emb"}}, "outputs are emb, new_state; expected new_state, user"),
         ({"element": onnx.TensorProto.DOUBLE}, r"is tensor\(double\), expected tensor\(float\)"),
-        ({"batch": 1}, r"input 'state' has shape \[1, 12\], expected \[B, width\] with a dynamic"),
+        (
+            {"batch": 1},
+            r"input 'state' has shape \[1, 12\], expected \[B, S\] with B dynamic and S",
+        ),
         (
             {"state_out": 7},
             r"'new_state' for two users is float32\[2, 7\], expected float32\[2, 12",

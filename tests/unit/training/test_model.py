@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 
 from stream_app.encoders import OnnxEncoder  # noqa: E402
 from stream_app.training.config import ModelConfig  # noqa: E402
-from stream_app.training.export import export_step  # noqa: E402
+from stream_app.training.export import export_encoder  # noqa: E402
 from stream_app.training.models import RecurrentEncoder  # noqa: E402
 from stream_app.training.models.dropout import Dropout  # noqa: E402
 
@@ -33,7 +33,7 @@ def inputs(users: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
 def test_steps_equal_the_whole_sequence(encoder: RecurrentEncoder) -> None:
     item, features = inputs(4, 40)
     whole = encoder(item, features)
-    state = torch.zeros(4, CONFIG.state_size)
+    state = torch.zeros(4, encoder.state_size)
     for t in range(40):
         state, users = encoder.step(state, item[:, t], features[:, t])
         torch.testing.assert_close(users, whole[:, t], atol=1e-5, rtol=1e-4)
@@ -48,14 +48,14 @@ def test_padding_on_the_right_changes_nothing(encoder: RecurrentEncoder) -> None
 
 
 def test_the_exported_step_equals_torch(encoder: RecurrentEncoder, tmp_path: Path) -> None:
-    graph = export_step(encoder)
+    graph = export_encoder(encoder)
     assert str(Path(__file__).parents[3]).encode() not in graph  # no path of this machine
     (tmp_path / "step.onnx").write_bytes(graph)
     exported = OnnxEncoder(tmp_path / "step.onnx")
-    assert (exported.dim, exported.state_size) == (CONFIG.dim, CONFIG.state_size)
+    assert (exported.dim, exported.state_size) == (CONFIG.dim, encoder.state_size)
     for users in (1, 5):
         item, features = inputs(users, 3)
-        state = torch.zeros(users, CONFIG.state_size)
+        state = torch.zeros(users, encoder.state_size)
         ours = state.numpy()
         for t in range(3):
             with torch.no_grad():
