@@ -69,7 +69,7 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
-def read(path: Path) -> None:
+def read(path: Path, _: int) -> None:
     """Stage: a file into a table."""
     from stream_app.datasets import open_dataset
 
@@ -84,13 +84,17 @@ def read(path: Path) -> None:
     )
 
 
-def train(path: Path) -> None:
-    """Stage: a file into a bundle, as `stream-app train` does it, one epoch each time."""
+def train(path: Path, replayed: int) -> None:
+    """Stage: a file into a bundle, as `stream-app train` does it, but for what only takes time.
+
+    One epoch each time, and one setting of the ranking instead of some twenty, which need the same
+    memory one after the other.
+    """
     import torch
 
     from stream_app.datasets import open_dataset
+    from stream_app.training import job, ranking
     from stream_app.training.config import ModelConfig, TrainingConfig
-    from stream_app.training.job import Job, run
     from stream_app.training.release import Label
 
     torch.set_num_threads(1)
@@ -101,7 +105,9 @@ def train(path: Path) -> None:
     )
     table = open_dataset(path)
     out = path.with_name("bundle")
-    run(Job(table, out, Label("memory", "1"), config, train_fraction=0.9), report)
+    ranking.GRID = ()
+    job.REPLAYED_EVENTS = replayed
+    job.run(job.Job(table, out, Label("memory", "1"), config, train_fraction=0.9), report)
     report.stage("done")
 
 
@@ -112,6 +118,9 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=500_000)
     parser.add_argument("--items", type=int, default=50_000)
     parser.add_argument("--only", choices=("read", "train"), help="Measure only this.")
+    parser.add_argument(
+        "--replayed", type=int, default=200_000, help="Events of a replay, at most."
+    )
     options = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as scratch:
@@ -121,7 +130,7 @@ def main() -> None:
         for stage in (read, train):
             if options.only in (None, stage.__name__):
                 print(f"\n{stage.__name__}: time, peak memory", flush=True)
-                process = context.Process(target=stage, args=(path,))
+                process = context.Process(target=stage, args=(path, options.replayed))
                 process.start()
                 process.join()
                 if process.exitcode:
