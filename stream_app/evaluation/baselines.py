@@ -1,7 +1,7 @@
 """The opponents: popularity, decayed popularity and first-order transition counts, all live.
 
-Each learns from every event and leaves out what the user already had, so what they lack against
-the recommender is only the model.
+Each learns from every event and, as the recommender does, leaves out what the user already had
+unless told otherwise, so what they lack against it is only the model.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ _REBASE_AFTER = 60.0
 
 
 class Baseline(ABC):
-    """A recommender that only counts; it never recommends what the user already had."""
+    """A recommender that only counts; without `repeats` it leaves out what the user had."""
 
     name: str
 
-    def __init__(self) -> None:
+    def __init__(self, *, repeats: bool = False) -> None:
+        self._repeats = repeats
         self._ids: list[str] = []
         self._numbers: dict[str, int] = {}
         self._seen: dict[str, list[int]] = {}
@@ -42,9 +43,10 @@ class Baseline(ABC):
             self._seen.setdefault(user, []).append(number)
 
     def recommend(self, user: str, k: int) -> list[str]:
-        """The `k` best items that `user` has not had yet, best first."""
+        """The `k` best items for `user`, best first."""
         scores = self._scores_of(user)
-        scores[self._seen.get(user, [])] = -1.0
+        if not self._repeats:
+            scores[self._seen.get(user, [])] = -1.0
         best = _top(scores, k)
         return [self._ids[number] for number in best if scores[number] >= 0]
 
@@ -82,8 +84,8 @@ class DecayedPopularity(Baseline):
 
     name = "decayed_popularity"
 
-    def __init__(self, half_life_ms: float) -> None:
-        super().__init__()
+    def __init__(self, half_life_ms: float, *, repeats: bool = False) -> None:
+        super().__init__(repeats=repeats)
         self.half_life_ms = half_life_ms
         self._landmark_ms: int | None = None
 
@@ -105,8 +107,8 @@ class TransitionCounts(Baseline):
 
     name = "transition_counts"
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, repeats: bool = False) -> None:
+        super().__init__(repeats=repeats)
         self._following: dict[int, dict[int, int]] = {}
         self._last: dict[str, int] = {}
         self._events = 0
