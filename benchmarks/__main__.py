@@ -8,7 +8,7 @@ from importlib import import_module
 
 PARTS = ("retrieval", "recommender", "recovery", "retention", "worker", "hostile", "flood")
 # Run only when named: they train, or need data that is not in the repository.
-LONG_PARTS = ("ablation", "training-memory")
+LONG_PARTS = ("ablation", "cold", "encoders", "training-memory")
 
 # As in a worker (stream_app/cli): one BLAS thread for one engine thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
