@@ -57,13 +57,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, help="at most")
     parser.add_argument("--patience", type=int, default=3)
+    parser.add_argument("--negatives", type=int, default=0, help="0: full softmax")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if not DATA[options.data].exists():
         print(f"left out: there is no {DATA[options.data]}")
         return
     table = open_dataset(DATA[options.data])
-    settings = SETTINGS[options.data] | {"patience": options.patience}
+    settings = SETTINGS[options.data] | {
+        "patience": options.patience,
+        "negatives": options.negatives,
+    }
     if options.epochs:
         settings["epochs"] = options.epochs
     base = TrainingConfig(model=ModelConfig(kind=options.kind), **settings)

@@ -18,7 +18,8 @@ class ModelConfig:
 
     kind: str = "recurrent"
     """`recurrent`: a gated linear recurrence, `gru`: gated recurrent units; both keep a state of
-    `blocks * width` floats per user. `transformer`: reads the last `context` events again."""
+    `blocks * width` floats per user. `transformer`: reads the last `context` events again.
+    `auto`: the better of `recurrent` and `transformer` on the validation events."""
     dim: int = 64
     """Size of item and user vectors."""
     width: int = 128

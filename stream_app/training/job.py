@@ -35,6 +35,7 @@ from stream_app.evaluation import (
 from stream_app.evaluation.baselines import DAY_MS
 from stream_app.evaluation.encoder import encoder_score
 from stream_app.recommender import Recommender
+from stream_app.training.choice import fit_best_kind
 from stream_app.training.config import TrainingConfig, TrainingError
 from stream_app.training.fit import fit
 from stream_app.training.priors import count_priors
@@ -82,6 +83,7 @@ class Job:
 class Settings:
     """What the validation part decides."""
 
+    config: TrainingConfig
     epochs: int
     ranking: RankingWeights
 
@@ -102,7 +104,7 @@ def run(job: Job, report: Report) -> Manifest:
         report.stage(f"Training on all {len(window):,} events for {settings.epochs} epochs")
         learner, _ = fit(
             window,
-            job.config,
+            settings.config,
             stop_after=settings.epochs,
             on_epoch=report.epoch,
             checkpoint=job.final_checkpoint,
@@ -129,13 +131,16 @@ def _choose(
 ) -> tuple[Settings, dict[str, float | dict[str, float]]]:
     """Find the settings on `recent`, and measure them there beside the baselines."""
     report.stage(f"Training on {len(past):,} events, validating on the {len(recent):,} after them")
-    learner, best = fit(
+    learner, best = fit_best_kind(
         past,
         job.config,
         validate=validator(window, int(recent.timestamps_ms[0]), window=job.config.window),
         on_epoch=report.epoch,
         checkpoint=job.checkpoint,
         on_resume=lambda epoch: _tell_resumed(report, job.checkpoint, epoch),
+        on_kind=lambda kind, epoch: report.note(
+            f"{kind}: validation NDCG@10 {epoch.ndcg:.4f} after {epoch.number} epochs"
+        ),
     )
     report.stage(f"Best after {best.number} epochs; choosing the ranking weights")
     recent = recent.part(0, REPLAYED_EVENTS)
@@ -161,7 +166,7 @@ def _choose(
             f"{' both ways' * weights.both_ways}, votes {weights.votes}: NDCG@10 {ndcg:.4f}"
         ),
     )
-    settings = Settings(best.number, ranking)
+    settings = Settings(learner.config, best.number, ranking)
     return settings, {"epochs": float(best.number), "half_life_days": half_life_days}
 
 
