@@ -38,6 +38,7 @@ CHOICES: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "gap, both": ({"actions": False, "gaps": "both"}, {}),
     "action + scaled gap (default)": ({}, {}),
     "action + gap buckets": ({"gaps": "buckets"}, {}),
+    "default, gain per action": ({"action_gain": True}, {}),
     "default, purchase=2": ({}, {"action_weights": "purchase=2"}),
     "default, action head 0.1": ({}, {"action_loss": 0.1}),
 }
@@ -58,6 +59,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="at most")
     parser.add_argument("--patience", type=int, default=3)
     parser.add_argument("--negatives", type=int, default=0, help="0: full softmax")
+    parser.add_argument("--only", nargs="+", choices=[*CHOICES], help="these lines of the table")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if not DATA[options.data].exists():
@@ -75,8 +77,9 @@ def main() -> None:
     print(f"{options.data}, {options.kind}: " + ", ".join(f"{len(part):,}" for part in parts))
     print("| features | validation NDCG@10 | held-out NDCG@10 | epochs | CPU s |")
     print("|---|---|---|---|---|", flush=True)
+    chosen = {name: CHOICES[name] for name in options.only or CHOICES}
     some_actions = len(np.unique(table.actions)) > 1
-    for name, (model, training) in CHOICES.items():
+    for name, (model, training) in chosen.items():
         if not some_actions and any(word in name for word in OF_ACTIONS):
             continue
         config = replace(base, model=replace(base.model, **model), **training)

@@ -36,6 +36,8 @@ class ModelConfig:
     """Share of activations dropped in training."""
     actions: bool = True
     """Whether the action of an event (click, purchase, ...) is an input."""
+    action_gain: bool = False
+    """Whether the weight of an event's item, in state and attention, is learned per action."""
     gaps: str = "scaled"
     """How the time since the previous event is an input: `scaled` logarithm, a vector per
     logarithmic bucket (`buckets`), `both` or `none`."""

@@ -40,7 +40,14 @@ class Trained:
     def __init__(self, kind: str, path: Path) -> None:
         self.table = markov_table(users=60, length=30)
         model = ModelConfig(
-            kind=kind, dim=16, width=16, blocks=2, dropout=0.1, context=CONTEXT, gaps="both"
+            kind=kind,
+            dim=16,
+            width=16,
+            blocks=2,
+            dropout=0.1,
+            context=CONTEXT,
+            gaps="both",
+            action_gain=True,
         )
         config = TrainingConfig(model=model, epochs=8, learning_rate=1e-2, batch_tokens=256)
         self.learner, _ = fit(self.table, config)
