@@ -49,7 +49,11 @@ class Stages:
         self._began = time.monotonic()
 
     def stage(self, text: str) -> None:
-        print(f"{time.monotonic() - self._began:7.0f} s  {peak_mb():7,.0f} MB  {text}", flush=True)
+        print(
+            f"{time.monotonic() - self._began:7.0f} s  {time.process_time():7.0f} s  "
+            f"{peak_mb():7,.0f} MB  {text}",
+            flush=True,
+        )
 
     note = stage
 
@@ -129,7 +133,7 @@ def main() -> None:
         print(f"{options.events:,} events, {path.stat().st_size / 1e6:,.0f} MB of CSV", flush=True)
         for stage in (read, train):
             if options.only in (None, stage.__name__):
-                print(f"\n{stage.__name__}: time, peak memory", flush=True)
+                print(f"\n{stage.__name__}: time, processor time, peak memory", flush=True)
                 process = context.Process(target=stage, args=(path, options.replayed))
                 process.start()
                 process.join()
