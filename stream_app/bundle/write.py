@@ -46,6 +46,7 @@ def write_bundle(
     vectors: NDArray[np.floating],
     priors: Priors,
     golden: Sequence[GoldenHistory],
+    optional: Mapping[str, bytes] | None = None,
     metrics: Mapping[str, float | dict[str, float]] | None = None,
     ranking: RankingWeights | None = None,
     created: str | None = None,
@@ -53,11 +54,12 @@ def write_bundle(
 ) -> Manifest:
     """Write a release to the directory `path` and return its manifest.
 
-    `graph` is the encoder as ONNX, by the contract of `stream_app.encoders.onnx`.
-    `vectors` `[N, d]` are unit rows in the order of `items`, stored as float16. What the golden
-    histories must give is computed here, with the encoder that will serve. `created` is now
-    unless given. An existing bundle is only written over with `replace`. Raises `BundleError` or
-    `EncoderError` where the parts do not fit each other; nothing is then left at `path`.
+    `graph` is the encoder as ONNX, by the contract of `stream_app.encoders.onnx`. `vectors`
+    `[N, d]` are unit rows in the order of `items`, stored as float16. What the golden histories
+    must give is computed here, with the encoder that will serve. `optional` holds files by name
+    that no worker needs. `created` is now unless given. An existing bundle is only written over
+    with `replace`. Raises `BundleError` or `EncoderError` where the parts do not fit each other;
+    nothing is then left at `path`.
     """
     path = Path(path)
     _refuse_existing(path, replace)
@@ -70,6 +72,7 @@ def write_bundle(
             ITEMS_FILE: msgspec.msgpack.encode(list(items)),
             VECTORS_FILE: encode_npy(stored),
             PRIORS_FILE: encode_priors(priors),
+            **(optional or {}),
         }
         _write_files(draft, files)
         expected = _golden_bytes(draft, encoder, items, stored, golden)

@@ -39,9 +39,16 @@ class Lists(Protocol):
 
 
 class BaselineLists:
-    """A baseline as a method under test, warmed on the events before the stream."""
+    """A baseline as a method under test, warmed on the events before the stream.
 
-    def __init__(self, baseline: Baseline, past: EventTable, k: int = K) -> None:
+    With `scored`, only these users may be recommended to, and others cost no memory.
+    """
+
+    def __init__(
+        self, baseline: Baseline, past: EventTable, k: int = K, scored: Set[str] | None = None
+    ) -> None:
+        if scored is not None:
+            baseline.remember_only(scored)
         self._baseline = baseline
         self._k = k
         for event in past.messages():
@@ -154,6 +161,9 @@ def tune_half_life(
     scored: Set[str] | None = None,
 ) -> float:
     """The half-life in ms at which decayed popularity does best on `stream`, warmed on `past`."""
-    methods = {str(day): BaselineLists(DecayedPopularity(day * DAY_MS), past) for day in days}
+    methods = {
+        str(day): BaselineLists(DecayedPopularity(day * DAY_MS), past, scored=scored)
+        for day in days
+    }
     boards = replay(stream, methods, frozenset(), scored=scored)
     return float(max(boards, key=lambda name: boards[name].all.hits)) * DAY_MS

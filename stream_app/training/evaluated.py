@@ -126,7 +126,8 @@ class TrainedEncoder:
         rows = np.where(inside, self._learner.vocabulary.rows[table.items[events]], NO_ROW)
         features = sequence_features(table.actions[events].ravel(), gaps.ravel())
         shaped = features.reshape(*events.shape, -1) * inside[..., None]
-        return Batch(rows, shaped.astype(np.float32), np.full_like(rows, NO_ROW))
+        nothing = np.full_like(rows, NO_ROW)
+        return Batch(rows, shaped.astype(np.float32), nothing, np.zeros(rows.shape, np.uint8))
 
 
 class Pieces(NamedTuple):

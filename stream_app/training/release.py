@@ -18,6 +18,7 @@ from stream_app.bundle import (
     RankingWeights,
     write_bundle,
 )
+from stream_app.bundle.action_head import ACTION_HEAD_FILE, ActionHead, encode_action_head
 from stream_app.datasets import EventTable
 from stream_app.encoders import EncoderSpec
 from stream_app.encoders.spec import Kind
@@ -54,6 +55,7 @@ class Release:
     priors: Priors
     golden: list[GoldenHistory]
     ranking: RankingWeights
+    action_head: ActionHead | None = None
 
     @classmethod
     def of(cls, learner: Learner, table: EventTable, ranking: RankingWeights) -> Release:
@@ -86,6 +88,7 @@ class Release:
             priors=count_priors(table, places, len(vocabulary.items), ranking),
             golden=_golden(table, places),
             ranking=ranking,
+            action_head=None if learner.head is None else learner.head.exported(),
         )
 
     def write(
@@ -97,6 +100,7 @@ class Release:
         replace: bool = False,
     ) -> Manifest:
         """Write the bundle to `path`; errors as of `write_bundle`."""
+        head = self.action_head
         return write_bundle(
             path,
             name=label.name,
@@ -109,6 +113,7 @@ class Release:
             vectors=self.vectors,
             priors=self.priors,
             golden=self.golden,
+            optional={} if head is None else {ACTION_HEAD_FILE: encode_action_head(head)},
             metrics=metrics,
             ranking=self.ranking,
             replace=replace,
