@@ -47,8 +47,8 @@ def fit(
     `TrainingError` for a table without pairs of events, and for a checkpoint of another run.
     """
     learner = Learner(config, Vocabulary.of(table, config.min_count))
-    sequences = [one for one in user_sequences(table) if len(one.items) > 1]
-    if not sequences or learner.vocabulary.size < 2:
+    sequences = user_sequences(table, shortest=2)
+    if not len(sequences) or learner.vocabulary.size < 2:
         raise TrainingError(
             f"{table.source}: {len(table)} events hold no user with two events on items seen at "
             f"least {config.min_count} times; give more data, or a lower --min-count"

@@ -117,12 +117,13 @@ class Release:
 
 def _golden(table: EventTable, places: NDArray[np.int64]) -> list[GoldenHistory]:
     """The newest events of some users, from the shortest history to the longest."""
-    sequences = sorted(user_sequences(table), key=lambda one: len(one.items))
-    picks = np.linspace(0, len(sequences) - 1, min(GOLDEN_USERS, len(sequences))).astype(int)
-    return [
-        GoldenHistory(
-            places[sequences[at].items[-GOLDEN_LENGTH:]].astype(np.int32),
-            sequences[at].features[-GOLDEN_LENGTH:],
+    sequences = user_sequences(table)
+    order = np.argsort(sequences.lengths, kind="stable")
+    picks = np.linspace(0, len(order) - 1, min(GOLDEN_USERS, len(order))).astype(int)
+    golden = []
+    for sequence in (sequences[at] for at in order[picks].tolist()):
+        begin = max(len(sequence) - GOLDEN_LENGTH, 0)
+        golden.append(
+            GoldenHistory(places[sequence.items(begin)].astype(np.int32), sequence.features(begin))
         )
-        for at in picks
-    ]
+    return golden

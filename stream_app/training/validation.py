@@ -21,14 +21,15 @@ def validator(table: EventTable, since_ms: int, *, window: int) -> Validate:
     Items the user already had are not ranked; an item without a vector is a miss. Only users'
     last `window` events before the period are encoded.
     """
-    tasks = []
-    for sequence in user_sequences(table):
-        first = int(np.searchsorted(sequence.timestamps_ms, since_ms))
-        if first < len(sequence.items) and len(sequence.items) > 1:
-            tasks.append((sequence, max(first, 1)))
-    order = np.random.default_rng(0).permutation(len(tasks))
-    ranked = np.cumsum([len(tasks[at][0].items) - tasks[at][1] for at in order])
-    tasks = [tasks[at] for at in order[: int(np.searchsorted(ranked, EVENTS)) + 1]]
+    sequences = user_sequences(table)
+    recent = table.users[np.searchsorted(table.timestamps_ms, since_ms) :]
+    counts = np.bincount(recent, minlength=len(table.user_ids))[sequences.users]
+    chosen = np.flatnonzero((counts > 0) & (sequences.lengths > 1))
+    firsts = np.maximum(sequences.lengths - counts, 1)
+    order = chosen[np.random.default_rng(0).permutation(len(chosen))]
+    ranked = np.cumsum((sequences.lengths - firsts)[order])
+    order = order[: int(np.searchsorted(ranked, EVENTS)) + 1]
+    tasks = [(sequences[at], int(firsts[at])) for at in order.tolist()]
 
     def measure(learner: Learner) -> tuple[float, float]:
         ranks = np.concatenate([_ranks(learner, *task, window) for task in tasks] or [np.zeros(0)])
@@ -42,11 +43,11 @@ def validator(table: EventTable, since_ms: int, *, window: int) -> Validate:
 @torch.no_grad()
 def _ranks(learner: Learner, sequence: Sequence, first: int, window: int) -> np.ndarray:
     begin = max(first - window, 0)
-    batch = pad([(sequence, begin, len(sequence.items))], learner.vocabulary)
+    batch = pad([(sequence, begin, len(sequence))], learner.vocabulary)
     vectors = learner.items()
     users = learner.users(batch, vectors)[0, first - 1 - begin :]
     targets = batch.targets[0, first - 1 - begin :]
-    had = learner.vocabulary.rows[sequence.items]
+    had = learner.vocabulary.rows[sequence.items()]
     ranks = np.full(len(targets), np.inf)
     for start in range(0, len(targets), LOGITS):
         scores = (users[start : start + LOGITS] @ vectors.t()).numpy()

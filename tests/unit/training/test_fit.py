@@ -115,7 +115,7 @@ def test_an_epoch_holds_every_pair_of_events_once(table: EventTable, window: int
         pair
         for one in sequences
         for pair in zip(
-            vocabulary.rows[one.items[:-1]], vocabulary.rows[one.items[1:]], strict=True
+            vocabulary.rows[one.items(0, -1)], vocabulary.rows[one.items(1)], strict=True
         )
     )
     assert found == expected
@@ -129,3 +129,19 @@ def test_rare_items_have_no_row() -> None:
     assert vocabulary.size == (counts >= 2).sum()
     assert (vocabulary.rows[counts < 2] == NO_ROW).all()
     assert sorted(vocabulary.items) == sorted(np.flatnonzero(counts))
+
+
+def test_features_of_a_part_are_those_of_the_whole(table: EventTable) -> None:
+    sequence = user_sequences(table)[3]
+    whole = sequence.features()
+    for begin, stop in ((0, 5), (1, 5), (4, len(sequence)), (2, 2)):
+        np.testing.assert_array_equal(sequence.features(begin, stop), whole[begin:stop])
+        np.testing.assert_array_equal(sequence.items(begin, stop), sequence.items()[begin:stop])
+
+
+def test_sequences_cost_four_bytes_an_event() -> None:
+    table = markov_table(users=50, length=40)
+    sequences = user_sequences(table, shortest=2)
+    assert sequences.order.nbytes == 4 * len(table)
+    assert len(sequences) == 50
+    assert not len(user_sequences(table, shortest=41))
