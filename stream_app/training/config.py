@@ -76,6 +76,12 @@ class TrainingConfig:
     item_dropout: float = 0.1
     """Share of input items hidden in training, so that the encoder can live with unknown items."""
     min_count: int = 3
-    """Items seen less often get no vector: there is nothing to learn it from."""
+    """Items seen less often get no vector of their own: there is nothing to learn it from."""
+    delta_max: float = 0.5
+    """With texts: how far an item's vector may be from what its text says, as a length beside 1."""
+    id_dropout: float = 0.15
+    """With texts: share of items that stand on their text alone in a batch."""
+    text_rank: int = 256
+    """With texts: principal components of the text vectors that are kept, at most."""
     seed: int = 0
     """Of everything random: the same seed and data give the same model on the same machine."""
