@@ -6,7 +6,7 @@ import os
 import sys
 from importlib import import_module
 
-PARTS = ("retrieval", "recommender", "recovery", "retention", "worker", "hostile", "flood")
+PARTS = ("retrieval", "recommender", "recovery", "retention", "worker", "hostile", "flood", "cold")
 
 # As in a worker (stream_app/cli): one BLAS thread for one engine thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

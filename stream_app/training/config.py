@@ -83,5 +83,7 @@ class TrainingConfig:
     """With texts: share of items that stand on their text alone in a batch."""
     text_rank: int = 256
     """With texts: principal components of the text vectors that are kept, at most."""
+    unseen_items: bool = False
+    """With texts: items that no event is on are part of the release as well."""
     seed: int = 0
     """Of everything random: the same seed and data give the same model on the same machine."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_app.bundle import Manifest, RankingWeights, load_bundle
 from stream_app.datasets import EventTable
@@ -40,6 +41,7 @@ from stream_app.training.fit import fit
 from stream_app.training.ranking import fit_ranking
 from stream_app.training.release import Label, Release
 from stream_app.training.report import Report
+from stream_app.training.texts import ItemTexts
 from stream_app.training.validation import validator
 
 METHOD = "stream-app"
@@ -64,6 +66,13 @@ class Job:
     """About so many validation events are scored per setting, those of a sample of users."""
     replace: bool = False
     checkpoint: Path | None = None
+    texts: ItemTexts | None = None
+    """What the items' texts say: then new items can be given a vector."""
+
+    @property
+    def text_rows(self) -> NDArray[np.float32] | None:
+        """Text vectors `[items of the table, t]`, if there are texts."""
+        return self.texts.rows(self.table.item_ids) if self.texts is not None else None
 
 
 @dataclass(frozen=True)
@@ -89,9 +98,15 @@ def run(job: Job, report: Report) -> Manifest:
     with tempfile.TemporaryDirectory() as scratch:
         settings, metrics = _choose(job, past, recent, window, Path(scratch), report)
         report.stage(f"Training on all {len(window):,} events for {settings.epochs} epochs")
-        learner, _ = fit(window, job.config, stop_after=settings.epochs, on_epoch=report.epoch)
+        learner, _ = fit(
+            window,
+            job.config,
+            texts=job.text_rows,
+            stop_after=settings.epochs,
+            on_epoch=report.epoch,
+        )
         report.stage("Exporting")
-        release = Release.of(learner, window, settings.half_life_ms)
+        release = Release.of(learner, window, settings.half_life_ms, job.texts)
         if len(held_out):
             draft = Path(scratch) / "draft"
             release.write(draft, job.label, settings.ranking)
@@ -114,6 +129,7 @@ def _choose(
     learner, best = fit(
         past,
         job.config,
+        texts=job.text_rows,
         validate=validator(window, int(recent.timestamps_ms[0]), window=job.config.window),
         on_epoch=report.epoch,
         checkpoint=job.checkpoint,
@@ -126,7 +142,7 @@ def _choose(
     report.note(f"half-life of popularity: {half_life_ms / DAY_MS:g} days")
     trial = scratch / "trial"
     start = RankingWeights(temperature=job.config.temperature)
-    Release.of(learner, past, half_life_ms).write(trial, job.label, start)
+    Release.of(learner, past, half_life_ms, job.texts).write(trial, job.label, start)
     ranking = fit_ranking(
         trial,
         past,

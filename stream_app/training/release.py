@@ -16,6 +16,8 @@ from stream_app.bundle import (
     Manifest,
     Priors,
     RankingWeights,
+    TextProjector,
+    TextSpec,
     write_bundle,
 )
 from stream_app.datasets import EventTable
@@ -25,6 +27,7 @@ from stream_app.training.export import export_encoder
 from stream_app.training.learner import Learner
 from stream_app.training.priors import count_priors
 from stream_app.training.sequences import user_sequences
+from stream_app.training.texts import ItemTexts
 
 GOLDEN_USERS = 8
 GOLDEN_LENGTH = 50  # events: enough for the slow channels of the state to fill
@@ -53,17 +56,31 @@ class Release:
     vectors: NDArray[np.float32]
     priors: Priors
     golden: list[GoldenHistory]
+    text: TextProjector | None = None
 
     @classmethod
-    def of(cls, learner: Learner, table: EventTable, half_life_ms: float) -> Release:
+    def of(
+        cls,
+        learner: Learner,
+        table: EventTable,
+        half_life_ms: float,
+        texts: ItemTexts | None = None,
+    ) -> Release:
         """Export `learner`, trained on `table`; popularity decays with `half_life_ms`.
 
         Items with a vector come first in the catalogue, the ones seen too seldom behind them with
-        a row of zeros: they can still be recommended by counts.
+        a row of zeros: they can still be recommended by counts. Last, if the configuration says so,
+        come those of `texts`, with which the learner was trained, that no event is on.
         """
         vocabulary, config = learner.vocabulary, learner.config.model
-        vectors = np.zeros((len(vocabulary.items), config.dim), np.float32)
+        text = _projector(learner, texts)
+        items = [table.item_ids[item] for item in vocabulary.items]
+        unseen = _unseen(items, texts) if learner.config.unseen_items else {}
+        vectors = np.zeros((len(items) + len(unseen), config.dim), np.float32)
         vectors[: vocabulary.size] = learner.vectors()
+        if text is not None and texts is not None and unseen:
+            vectors[len(items) :] = text.project(texts.vectors[list(unseen.values())])
+        items += unseen
         places = np.full(len(table.item_ids), -1, np.int64)
         places[vocabulary.items] = np.arange(len(vocabulary.items))
         return cls(
@@ -81,10 +98,11 @@ class Release:
                 until_ms=int(table.timestamps_ms[-1]),
             ),
             graph=export_encoder(learner.encoder),
-            items=[table.item_ids[item] for item in vocabulary.items],
+            items=items,
             vectors=vectors,
-            priors=count_priors(table, places, len(vocabulary.items), half_life_ms),
+            priors=count_priors(table, places, len(items), half_life_ms),
             golden=_golden(table, places),
+            text=text,
         )
 
     def write(
@@ -109,10 +127,31 @@ class Release:
             vectors=self.vectors,
             priors=self.priors,
             golden=self.golden,
+            text=self.text,
             metrics=metrics,
             ranking=ranking,
             replace=replace,
         )
+
+
+def _projector(learner: Learner, texts: ItemTexts | None) -> TextProjector | None:
+    projection = learner.items.projection()
+    if projection is None or texts is None:
+        return None
+    spec = TextSpec(
+        encoder=texts.encoder.name,
+        sha256=texts.encoder.digest,
+        dim=projection.text_dim,
+        delta_max=learner.config.delta_max,
+    )
+    return TextProjector(spec, projection)
+
+
+def _unseen(items: list[str], texts: ItemTexts | None) -> dict[str, int]:
+    """The items of `texts` that are not among `items`, and their rows there."""
+    known = set(items)
+    ids = texts.ids if texts is not None else []
+    return {item_id: row for row, item_id in enumerate(ids) if item_id not in known}
 
 
 def _golden(table: EventTable, places: NDArray[np.int64]) -> list[GoldenHistory]:
