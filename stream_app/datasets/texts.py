@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from schemas.messages import MAX_ID_BYTES
 from stream_app.datasets.events import DatasetError
 from stream_app.datasets.lines import Fields, csv_records
 from stream_app.datasets.movielens import MOVIES_HEADER
@@ -29,7 +30,7 @@ def read_item_texts(path: Path) -> dict[str, str]:
         raise DatasetError(f"{path}: {SHAPE}")
     texts = {}
     for line, item_id, text in read(path):
-        if not isinstance(item_id, str | int) or isinstance(item_id, bool) or item_id == "":
+        if not _is_id(item_id):
             raise DatasetError(f"{path}:{line}: item_id is {item_id!r}; {SHAPE}")
         if not isinstance(text, str | None):
             raise DatasetError(f"{path}:{line}: text is {text!r}; {SHAPE}")
@@ -37,6 +38,16 @@ def read_item_texts(path: Path) -> dict[str, str]:
     if not texts:
         raise DatasetError(f"{path}: holds no items; is it the right file?")
     return texts
+
+
+def _is_id(value: Any) -> bool:
+    """Whether an event could name an item so."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return False
+    try:
+        return 0 < len(str(value).encode()) <= MAX_ID_BYTES
+    except UnicodeEncodeError:  # bytes that are no UTF-8
+        return False
 
 
 def movie_text(title: str, genres: str) -> str:

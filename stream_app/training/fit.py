@@ -82,7 +82,11 @@ def fit(
 
 def _identity(learner: Learner) -> dict[str, Any]:
     """What a checkpoint must have in common with the run that goes on from it."""
-    return {**asdict(learner.config), "items": learner.vocabulary.size}
+    return {
+        **asdict(learner.config),
+        "items": learner.vocabulary.size,
+        "texts": learner.items.text_digest(),
+    }
 
 
 def _save(

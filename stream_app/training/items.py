@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,6 +33,10 @@ class ItemTable(nn.Module):
     def projection(self) -> Projection | None:
         """What makes vectors of new items from their text; here there is nothing."""
         return None
+
+    def text_digest(self) -> str:
+        """What tells the texts of one run from those of another; here there are none."""
+        return ""
 
     def forward(self) -> Tensor:
         """All vectors `[N, d]`, unit length."""
@@ -88,6 +93,10 @@ class TextItemTable(ItemTable):
         """What makes vectors of new items from their text: `W` as it is now."""
         weights = self.project.weight.detach().t().contiguous().numpy().copy()
         return Projection.of(self.whitening, weights)
+
+    def text_digest(self) -> str:
+        """SHA-256 of the whitened vectors."""
+        return hashlib.sha256(self.content.numpy().tobytes()).hexdigest()
 
     def deltas(self) -> Tensor:
         """The deltas `[N, d]`; zeros for an item without text, whose vector is its own."""
