@@ -114,8 +114,12 @@ def _load(source: SourceModel) -> tuple[Sentence, bytes, int]:
         with _quiet():
             # Weights as plain tensors and no code of the model's own: nothing of it is executed.
             # Eager attention is the one that exports with any batch and length.
-            model = AutoModel.from_pretrained(
-                where, use_safetensors=True, trust_remote_code=False, attn_implementation="eager"
+            model, loaded = AutoModel.from_pretrained(
+                where,
+                use_safetensors=True,
+                trust_remote_code=False,
+                attn_implementation="eager",
+                output_loading_info=True,
             )
             if (where / TOKENIZER_FILE).is_file():
                 tokenizer = (where / TOKENIZER_FILE).read_bytes()
@@ -127,6 +131,13 @@ def _load(source: SourceModel) -> tuple[Sentence, bytes, int]:
             f"model {where}: transformers cannot load it: {str(error).splitlines()[0]}; it must "
             "hold config.json, safetensors weights and a tokenizer"
         ) from error
+    # What the file does not hold would be random; only the pooler, which is not used, may be.
+    missing = [name for name in sorted(loaded["missing_keys"]) if not name.startswith("pooler.")]
+    if missing:
+        raise TextError(
+            f"model {where}: its weights lack {missing[0]} (and {len(missing) - 1} more); they are "
+            "not those of its config.json"
+        )
     return Sentence(model.eval()), tokenizer, int(getattr(model.config, "pad_token_id", 0) or 0)
 
 
