@@ -35,7 +35,13 @@ from stream_app.ranking.live import caps
 from stream_app.users.actions import PURCHASE, action_code
 from stream_app.users.features import FEATURES
 from stream_app.users.ids import item_hash
-from stream_app.users.state import NO_ITEM, Outcome, SourceEvent, UserState, newest_item
+from stream_app.users.state import (
+    Outcome,
+    SourceEvent,
+    UserState,
+    events_of,
+    newest_events,
+)
 
 # The largest weight that a packed event holds.
 _MAX_WEIGHT = 255
@@ -162,7 +168,8 @@ class Recommender:
         updates: dict[str, UserUpdate] = {}
         outcomes: list[Outcome] = []
         events: list[SourceEvent] = []
-        previous: list[int] = []
+        previous: list[bytes] = []
+        lags = self.bundle.manifest.ranking.lags
         learned: list[bool] = []
         trending: list[bool] = []
         for source in messages:
@@ -175,7 +182,8 @@ class Recommender:
             outcome = update.take(event)
             outcomes.append(outcome)
             events.append(event)
-            previous.append(newest_item(before.history) if outcome is Outcome.APPLIED else NO_ITEM)
+            applied = outcome is Outcome.APPLIED
+            previous.append(newest_events(before.history if applied else b"", lags))
             learned.append(outcome in NEW and caps.is_new(before, event))
             trending.append(learned[-1] and not caps.in_burst(before, event))
         self._learn(messages, events, previous, learned, trending)
@@ -185,7 +193,7 @@ class Recommender:
         self,
         messages: Sequence[SourceMessage],
         events: list[SourceEvent],
-        previous: list[int],
+        previous: list[bytes],
         learned: list[bool],
         trending: list[bool],
     ) -> None:
@@ -195,7 +203,10 @@ class Recommender:
         chosen, trends = np.array(learned, np.bool_), np.array(trending, np.bool_)
         for place in np.flatnonzero(trends & (items < 0)).tolist():
             items[place] = catalog.index_or_add(messages[place].message.item_id)
-        before = catalog.lookup(np.array(previous, np.uint64))
+        pasts = np.ascontiguousarray(events_of(b"".join(previous))["item"])
+        before = catalog.lookup(pasts).reshape(len(events), self.bundle.manifest.ranking.lags)[
+            :, ::-1
+        ]
         times = np.array([event.timestamp_ms for event in events], np.int64)
         self._live.learn(len(catalog), before[chosen], items[chosen], times[chosen], trends[chosen])
 

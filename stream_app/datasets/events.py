@@ -19,7 +19,7 @@ from stream_app.errors import UserError
 from stream_app.users.actions import ACTIONS, PURCHASE
 
 MAX_TIMESTAMP_MS = 253_402_300_799_999  # until the year 9999, as on the wire
-PROGRESS = 250_000  # events between two signs of life: about a second of reading
+PROGRESS = 1_000_000  # events between two signs of life: a few seconds of reading
 SHOWN = 5  # rejected records kept for a message
 
 
@@ -92,6 +92,10 @@ class EventTable:
     def before(self, timestamp_ms: int) -> EventTable:
         """Return the events with an event time before `timestamp_ms`."""
         return self.part(0, int(np.searchsorted(self.timestamps_ms, timestamp_ms)))
+
+    def since(self, timestamp_ms: int) -> EventTable:
+        """Return the events with an event time of `timestamp_ms` or later."""
+        return self.part(int(np.searchsorted(self.timestamps_ms, timestamp_ms)), len(self))
 
     def message(self, at: int) -> Click | Purchase:
         """Return the event at position `at` as the message a producer would write."""

@@ -75,10 +75,10 @@ def without_seen(lists: Lists, histories: Histories, k: int) -> Lists:
     owners, events = histories.flat()
     seen = owners * items + histories.log.table.items[events]
     pairs = np.arange(len(lists))[:, None] * items + lists
-    kept = (lists != NOTHING) & ~np.isin(pairs, seen)
-    order = np.argsort(~kept, axis=1, kind="stable")
-    closed = np.where(np.take_along_axis(kept, order, 1), np.take_along_axis(lists, order, 1), -1)
-    return closed[:, :k].astype(np.int32)
+    taken = (lists != NOTHING) & np.isin(pairs, seen)
+    order = np.argsort(taken, axis=1, kind="stable")
+    kept = np.where(taken, np.int32(NOTHING), lists)
+    return np.take_along_axis(kept, order, axis=1)[:, :k]
 
 
 def _sortable(scores: Floats) -> NDArray[np.int64]:

@@ -58,7 +58,8 @@ def self_information(users: NDArray[np.int32], items: NDArray[np.int32], count: 
     pairs = np.unique(users.astype(np.int64) * count + items)
     owners = np.bincount(pairs % count, minlength=count)
     everyone = max(len(np.unique(users)), 1)
-    return np.log2(everyone / np.maximum(owners, 1))
+    bits: Values = np.log2(everyone / np.maximum(owners, 1))
+    return bits
 
 
 def novelty(lists: Lists, information: Values) -> Values:

@@ -69,6 +69,8 @@ class Split:
     protocol: str
     repeats: bool
     """Whether items that a user already had may be recommended, and wanted again."""
+    parts: NDArray[np.int8]
+    """`[n]` whether an event is of `train` (0), of the validation (1), or later (2)."""
     train: EventTable
     """What settings are fitted on."""
     validation: Cases
@@ -106,6 +108,7 @@ def leave_one_out(table: EventTable, *, repeats: bool = False) -> Split:
             table,
             LEAVE_ONE_OUT,
             repeats,
+            parts=(2 - np.minimum(to_come, 2)).astype(np.int8),
             train=_select(table, to_come >= 2),
             validation=_next_items(log, numbers, (to_come == 1) & wanted),
             past=_select(table, to_come >= 1),
@@ -180,6 +183,7 @@ def _by_time(
         table,
         protocol,
         repeats,
+        parts=((place >= begin).astype(np.int8) + (place >= cut)).astype(np.int8),
         train=table.part(0, begin),
         validation=_next_items(log, numbers, asked & (place >= begin) & (place < cut)),
         past=past,

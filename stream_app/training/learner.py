@@ -88,7 +88,8 @@ class Learner:
             sequences,
             self.vocabulary,
             self._rng,
-            window=config.window,
+            # What an encoder will not read in serving, it must not learn to rely on.
+            window=min(config.window, self.encoder.window or config.window),
             batch_tokens=config.batch_tokens,
             reach=config.reach,
         )

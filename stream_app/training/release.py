@@ -26,7 +26,7 @@ from stream_app.encoders.spec import Kind
 from stream_app.training.export import export_encoder
 from stream_app.training.learner import Learner
 from stream_app.training.priors import count_priors
-from stream_app.training.sequences import user_sequences
+from stream_app.training.sequences import Vocabulary, user_sequences
 from stream_app.training.texts import ItemTexts
 
 GOLDEN_USERS = 8
@@ -47,7 +47,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Release:
-    """All parts of a bundle but its name, its ranking weights and its metrics."""
+    """All parts of a bundle but its name and its metrics."""
 
     encoder: EncoderSpec
     data: DataWindow
@@ -56,6 +56,7 @@ class Release:
     vectors: NDArray[np.float32]
     priors: Priors
     golden: list[GoldenHistory]
+    ranking: RankingWeights
     text: TextProjector | None = None
 
     @classmethod
@@ -63,10 +64,10 @@ class Release:
         cls,
         learner: Learner,
         table: EventTable,
-        half_life_ms: float,
+        ranking: RankingWeights,
         texts: ItemTexts | None = None,
     ) -> Release:
-        """Export `learner`, trained on `table`; popularity decays with `half_life_ms`.
+        """Export `learner`, trained on `table`, with counts for a ranking with these weights.
 
         Items with a vector come first in the catalogue, the ones seen too seldom behind them with
         a row of zeros: they can still be recommended by counts. Last, if the configuration says so,
@@ -81,8 +82,7 @@ class Release:
         if text is not None and texts is not None and unseen:
             vectors[len(items) :] = text.project(texts.vectors[list(unseen.values())])
         items += unseen
-        places = np.full(len(table.item_ids), -1, np.int64)
-        places[vocabulary.items] = np.arange(len(vocabulary.items))
+        places = catalog_places(vocabulary, table)
         return cls(
             encoder=EncoderSpec(
                 kind=cast(Kind, config.kind),
@@ -100,8 +100,9 @@ class Release:
             graph=export_encoder(learner.encoder),
             items=items,
             vectors=vectors,
-            priors=count_priors(table, places, len(items), half_life_ms),
+            priors=count_priors(table, places, len(items), ranking),
             golden=_golden(table, places),
+            ranking=ranking,
             text=text,
         )
 
@@ -109,7 +110,6 @@ class Release:
         self,
         path: Path,
         label: Label,
-        ranking: RankingWeights,
         metrics: Metrics | None = None,
         *,
         replace: bool = False,
@@ -129,7 +129,7 @@ class Release:
             golden=self.golden,
             text=self.text,
             metrics=metrics,
-            ranking=ranking,
+            ranking=self.ranking,
             replace=replace,
         )
 
@@ -152,6 +152,11 @@ def _unseen(items: list[str], texts: ItemTexts | None) -> dict[str, int]:
     known = set(items)
     ids = texts.ids if texts is not None else []
     return {item_id: row for row, item_id in enumerate(ids) if item_id not in known}
+def catalog_places(vocabulary: Vocabulary, table: EventTable) -> NDArray[np.int64]:
+    """Catalogue position of every item number of `table`, -1 for an item that was never seen."""
+    places = np.full(len(table.item_ids), -1, np.int64)
+    places[vocabulary.items] = np.arange(len(vocabulary.items))
+    return places
 
 
 def _golden(table: EventTable, places: NDArray[np.int64]) -> list[GoldenHistory]:

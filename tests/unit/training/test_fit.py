@@ -69,14 +69,16 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(table: EventTable, tmp_p
     checkpoint = tmp_path / "run.pt"
     fit(table, CONFIG, stop_after=2, checkpoint=checkpoint)
     epochs: list[int] = []
+    told: list[int] = []
     resumed, _ = fit(
         table,
         CONFIG,
         stop_after=4,
         checkpoint=checkpoint,
         on_epoch=lambda done: epochs.append(done.number),
+        on_resume=told.append,
     )
-    assert epochs == [3, 4]
+    assert (told, epochs) == ([2], [3, 4])
     np.testing.assert_array_equal(resumed.vectors(), whole.vectors())
 
 
@@ -85,6 +87,8 @@ def test_a_checkpoint_of_another_run_is_refused(table: EventTable, tmp_path: Pat
     fit(table, CONFIG, stop_after=1, checkpoint=checkpoint)
     with pytest.raises(TrainingError, match=r"another run \(seed differ\); delete it"):
         fit(table, replace(CONFIG, seed=9), checkpoint=checkpoint)
+    with pytest.raises(TrainingError, match=r"another run \(events, last event differ\)"):
+        fit(table.part(0, len(table) - 1), CONFIG, checkpoint=checkpoint)
     checkpoint.write_bytes(b"not a checkpoint")
     with pytest.raises(TrainingError, match="not a checkpoint of stream-app train"):
         fit(table, CONFIG, checkpoint=checkpoint)
