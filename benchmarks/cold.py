@@ -25,8 +25,8 @@ from stream_app.datasets import EventTable, read_movielens, read_sequences
 from stream_app.datasets.texts import movie_text, read_item_texts
 from stream_app.evaluation.cold import (
     EVENTS_KNOWN,
-    K,
     ColdSplit,
+    K,
     cold_figures,
     cold_user_figure,
     cold_users,
@@ -61,12 +61,8 @@ class Data(NamedTuple):
     encoded: ItemTexts
 
     @classmethod
-    def of(
-        cls, name: str, table: EventTable, texts: dict[str, str], encoder: TextEncoder
-    ) -> Data:
-        return cls(
-            name, table, texts, ItemTexts.encode(texts, encoder, wanted=set(table.item_ids))
-        )
+    def of(cls, name: str, table: EventTable, texts: dict[str, str], encoder: TextEncoder) -> Data:
+        return cls(name, table, texts, ItemTexts.encode(texts, encoder, wanted=set(table.item_ids)))
 
 
 class Encoded:
@@ -171,9 +167,7 @@ def main() -> None:
         large = _ml_1m(options.ml_1m, encoder)
         title = f"{large.name}, random 10% of the items"
         sparse = replace(config, epochs=options.ml_1m_epochs, min_count=1)
-        results[title] = items_table(
-            title, large, random_items(large.table), sparse, options.seeds
-        )
+        results[title] = items_table(title, large, random_items(large.table), sparse, options.seeds)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))
 
@@ -252,9 +246,7 @@ def _curve(
     return {"method": name, "seed": seed} | {str(n): one._asdict() for n, one in found.items()}
 
 
-def _train(
-    split: Split, config: TrainingConfig, texts: ItemTexts | None
-) -> tuple[Learner, Floats]:
+def _train(split: Split, config: TrainingConfig, texts: ItemTexts | None) -> tuple[Learner, Floats]:
     """A model of the past of `split`, and vectors of all its items, those it never saw too."""
     rows = texts.rows(split.table.item_ids) if texts is not None else None
     learner, _ = fit(split.past, config, texts=rows)

@@ -1,8 +1,8 @@
 """From the vector of a text to the vector of an item without any event: what a new item gets.
 
-`item = normalise((text - mean) @ matrix)`, where the matrix is a whitening of the training catalogue's
-texts times the trained `W`. Raw vectors of a sentence encoder sit in a narrow cone, where the
-products of any two are nearly equal; whitening spreads them (Hou et al. 2022,
+`item = normalise((text - mean) @ matrix)`, where the matrix is a whitening of the texts of the
+training catalogue times the trained `W`. Raw vectors of a sentence encoder sit in a narrow cone,
+where the products of any two are nearly equal; whitening spreads them (Hou et al. 2022,
 https://arxiv.org/abs/2206.05941). Training and serving call the same function.
 """
 
@@ -68,8 +68,7 @@ class Projection:
             )
         if not np.isfinite(texts).all():
             raise ValueError("text vectors hold values that are not finite")
-        known = texts.any(axis=1, keepdims=True)
-        return unit_rows(((texts - self.mean) @ self.matrix) * known)
+        return unit_rows(((texts - self.mean) @ self.matrix) * with_text(texts)[:, None])
 
 
 def fit_whitening(texts: Floats, rank: int) -> Whitening:
@@ -78,7 +77,7 @@ def fit_whitening(texts: Floats, rank: int) -> Whitening:
     Fewer where there are not so many: `N - 1` and `t` bound it. Rows of zeros do not count.
     Raises `ValueError` for fewer than two texts, or if no two differ.
     """
-    known = texts[texts.any(axis=1)].astype(np.float64)
+    known = texts[with_text(texts)].astype(np.float64)
     rank = min(rank, texts.shape[1], len(known) - 1)
     if rank < 1:
         raise ValueError(f"there are {len(known)}, at least 2 are needed")
@@ -93,7 +92,14 @@ def fit_whitening(texts: Floats, rank: int) -> Whitening:
     return Whitening(mean.astype(np.float32), (axes[:, :rank] * scale).astype(np.float32))
 
 
-def unit_rows(rows: Floats) -> Floats:
+def with_text(texts: Floats) -> NDArray[np.bool_]:
+    """Which of the text vectors `[N, t]` are one: zeros stand for an item without text `[N]`."""
+    known: NDArray[np.bool_] = np.any(texts, axis=1)
+    return known
+
+
+def unit_rows(rows: NDArray[np.floating]) -> Floats:
     """Rows at unit length, float32; a row of zeros stays one."""
     lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
-    return (rows / np.maximum(lengths, SMALLEST_LENGTH)).astype(np.float32)
+    unit: Floats = (rows / np.maximum(lengths, SMALLEST_LENGTH)).astype(np.float32)
+    return unit

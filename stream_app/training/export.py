@@ -78,7 +78,7 @@ def export_encoder(encoder: Encoder) -> bytes:
 def export_module(
     module: nn.Module, example: dict[str, Tensor], outputs: list[str], dynamic: dict[str, Any]
 ) -> bytes:
-    """Serialise `module` as ONNX; `example` names its inputs, in order, `dynamic` their free sizes."""
+    """Serialise `module` as ONNX; `example` are its inputs in order, `dynamic` their free sizes."""
     # The exporter reports its stages on stdout and warns about its own internals.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):

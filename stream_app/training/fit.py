@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from stream_app.datasets import EventTable
+from stream_app.text.projection import with_text
 from stream_app.training.config import TrainingConfig, TrainingError
 from stream_app.training.learner import Learner
 from stream_app.training.sequences import Vocabulary, user_sequences
@@ -55,7 +56,7 @@ def fit(
     `on_resume` is told the epochs already done. Raises `TrainingError` for a table without pairs
     of events, and for a checkpoint of another run.
     """
-    described = None if texts is None else texts.any(axis=1)
+    described = None if texts is None else with_text(texts)
     learner = Learner(config, Vocabulary.of(table, config.min_count, described), texts)
     sequences = user_sequences(table, shortest=2)
     if not len(sequences) or learner.vocabulary.size < 2:

@@ -1,4 +1,4 @@
-"""The trained item vectors, outside every encoder: by id alone, or from text and a bounded delta."""
+"""The trained item vectors, outside every encoder: by id, or from text and a bounded delta."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stream_app.text.projection import Projection, fit_whitening
+from stream_app.text.projection import Projection, fit_whitening, with_text
 from stream_app.training.config import TrainingConfig, TrainingError
 from stream_app.training.sequences import Vocabulary
 
@@ -72,7 +72,7 @@ class TextItemTable(ItemTable):
         super().__init__(len(texts), dim)
         self.delta_max, self.id_dropout = delta_max, id_dropout
         self.whitening = fit_whitening(texts, rank)
-        described = torch.from_numpy(texts.any(axis=1, keepdims=True))
+        described = torch.from_numpy(with_text(texts)[:, None])
         content = torch.from_numpy((texts - self.whitening.mean) @ self.whitening.matrix)
         content = functional.normalize(content, dim=-1) * described
         # Made again from the texts by every run, so no part of its weights.

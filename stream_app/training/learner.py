@@ -33,7 +33,7 @@ class Learner:
         vocabulary: Vocabulary,
         texts: NDArray[np.float32] | None = None,
     ) -> None:
-        """Start with random weights; `texts` `[items of the table, t]` are vectors of their texts."""
+        """Start with random weights; `texts` `[items of the table, t]` are what their texts say."""
         torch.manual_seed(config.seed)
         self.config = config
         self.vocabulary = vocabulary

@@ -152,6 +152,8 @@ def _unseen(items: list[str], texts: ItemTexts | None) -> dict[str, int]:
     known = set(items)
     ids = texts.ids if texts is not None else []
     return {item_id: row for row, item_id in enumerate(ids) if item_id not in known}
+
+
 def catalog_places(vocabulary: Vocabulary, table: EventTable) -> NDArray[np.int64]:
     """Catalogue position of every item number of `table`, -1 for an item that was never seen."""
     places = np.full(len(table.item_ids), -1, np.int64)

@@ -29,7 +29,9 @@ def test_a_movie_without_genres_is_its_title() -> None:
 def test_csv_and_jsonl_are_read(tmp_path: Path) -> None:
     expected = {"7": "耳机, noir", "b": ""}
     csv = write(tmp_path / "a.csv", 'price,text,item_id\n3,"耳机, noir",7\n,,b\n')
-    jsonl = write(tmp_path / "a.jsonl", '{"item_id": 7, "text": "耳机, noir"}\n\n{"item_id": "b"}\n')
+    jsonl = write(
+        tmp_path / "a.jsonl", '{"item_id": 7, "text": "耳机, noir"}\n\n{"item_id": "b"}\n'
+    )
     assert read_item_texts(csv) == read_item_texts(jsonl) == expected
 
 

@@ -162,7 +162,7 @@ def test_a_wrong_description_is_refused(tmp_path: Path, change, message: str):
 def test_a_description_that_is_no_json_is_refused(tmp_path: Path):
     path = write_text_encoder(tmp_path / "encoder")
     (path / "meta.json").write_bytes(b"\xff{")
-    with pytest.raises(TextError, match="meta.json is not valid"):
+    with pytest.raises(TextError, match=r"meta.json is not valid"):
         TextEncoder.load(path)
 
 
@@ -185,14 +185,14 @@ def test_a_graph_that_breaks_the_contract_is_refused(tmp_path: Path, graph, meta
 
 def test_what_is_no_graph_is_refused(tmp_path: Path):
     path = write_text_encoder(tmp_path / "encoder", b"nonsense")
-    with pytest.raises(TextError, match="text.onnx is not a graph that ONNX Runtime"):
+    with pytest.raises(TextError, match=r"text.onnx is not a graph that ONNX Runtime"):
         TextEncoder.load(path)
 
 
 def test_what_is_no_tokenizer_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("small_text.byte_tokenizer", lambda: b"{}")
     path = write_text_encoder(tmp_path / "encoder")
-    with pytest.raises(TextError, match="tokenizer.json is not one that the installed package"):
+    with pytest.raises(TextError, match=r"tokenizer.json is not one that the installed package"):
         TextEncoder.load(path)
 
 

@@ -1,4 +1,4 @@
-"""Item vectors from text and a bounded delta: what is learned, what is bounded, what new items get."""
+"""Item vectors from text and a bounded delta: what is learned and bounded, what new items get."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -94,7 +94,9 @@ def test_the_bound_of_the_delta_holds_after_training(learner: Learner, texts: It
     assert cosines.min() >= np.sqrt(1 - CONFIG.delta_max**2) - 1e-5
 
 
-def test_without_room_for_a_delta_items_are_their_texts(table: EventTable, texts: ItemTexts) -> None:
+def test_without_room_for_a_delta_items_are_their_texts(
+    table: EventTable, texts: ItemTexts
+) -> None:
     rows = texts.rows(table.item_ids)
     bound, _ = fit(table, replace(CONFIG, delta_max=0.0, epochs=1), texts=rows)
     projection = bound.items.projection()
