@@ -195,8 +195,8 @@ def test_a_release_gives_new_items_a_vector(
     table: EventTable, texts: ItemTexts, learner: Learner, tmp_path: Path, unseen: bool
 ) -> None:
     learner.config = replace(CONFIG, unseen_items=unseen)
-    release = Release.of(learner, table, 1e9, texts)
-    release.write(tmp_path / "bundle", Label("texts", "1"), RankingWeights())
+    release = Release.of(learner, table, RankingWeights(), texts)
+    release.write(tmp_path / "bundle", Label("texts", "1"))
     bundle = load_bundle(tmp_path / "bundle")
     assert bundle.text is not None
     assert bundle.text.spec.sha256 == ENCODER.digest
