@@ -48,6 +48,7 @@ def write_bundle(
     priors: Priors,
     golden: Sequence[GoldenHistory],
     text: TextProjector | None = None,
+    optional: Mapping[str, bytes] | None = None,
     metrics: Mapping[str, float | dict[str, float]] | None = None,
     ranking: RankingWeights | None = None,
     created: str | None = None,
@@ -55,11 +56,11 @@ def write_bundle(
 ) -> Manifest:
     """Write a release to the directory `path` and return its manifest.
 
-    `graph` is the encoder as ONNX, by the contract of `stream_app.encoders.onnx`.
-    `vectors` `[N, d]` are unit rows in the order of `items`, stored as float16. What the golden
-    histories must give is computed here, with the encoder that will serve. `created` is now
-    unless given. `text` is how new items get a vector, if they can. An existing bundle is only
-    written over with `replace`. Raises `BundleError` or
+    `graph` is the encoder as ONNX, by the contract of `stream_app.encoders.onnx`. `vectors`
+    `[N, d]` are unit rows in the order of `items`, stored as float16. What the golden histories
+    must give is computed here, with the encoder that will serve. `text` is how new items get a
+    vector, if they can; `optional` holds files by name that no worker needs. `created` is now
+    unless given. An existing bundle is only written over with `replace`. Raises `BundleError` or
     `EncoderError` where the parts do not fit each other; nothing is then left at `path`.
     """
     path = Path(path)
@@ -73,6 +74,7 @@ def write_bundle(
             ITEMS_FILE: msgspec.msgpack.encode(list(items)),
             VECTORS_FILE: encode_npy(stored),
             PRIORS_FILE: encode_priors(priors),
+            **(optional or {}),
         }
         if text is not None:
             files[PROJECTION_FILE] = encode_projection(text.projection)

@@ -26,6 +26,7 @@ COMMANDS = {
     "dead-letters": ("stream_app.cli.dead_letters", "List or replay rejected messages."),
     "demo": ("stream_app.cli.demo", "Stream MovieLens through Kafka and watch lists change."),
     "erase": ("stream_app.cli.erase", "Remove what is known of a user, and get a receipt."),
+    "evaluate": ("stream_app.cli.evaluate", "Compare recommenders on held-out events."),
     "produce": ("stream_app.cli.produce", "Send events to the clicks and purchases topics."),
     "schemas": ("stream_app.cli.schemas", "Generate or check the published message schemas."),
     "tail": ("stream_app.cli.tail", "Follow a topic and print its messages."),

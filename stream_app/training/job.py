@@ -36,6 +36,7 @@ from stream_app.evaluation import (
 from stream_app.evaluation.baselines import DAY_MS
 from stream_app.evaluation.encoder import encoder_score
 from stream_app.recommender import Recommender
+from stream_app.training.choice import fit_best_kind
 from stream_app.training.config import TrainingConfig, TrainingError
 from stream_app.training.fit import fit
 from stream_app.training.priors import count_priors
@@ -48,6 +49,9 @@ from stream_app.training.validation import validator
 METHOD = "stream-app"
 HALF_LIFE_EVENTS = 20_000  # validation events on which the half-life of popularity is chosen
 HELD_OUT_EVENTS = 25_000  # of more events held out, the lists of a sample of users are judged
+REPLAYED_EVENTS = 200_000
+"""Most events of a period that are replayed: the recommender does about 1,000 a second, and the
+rows of their users are what a replay needs memory for."""
 SMALLEST_WINDOW = 50  # events; below it neither a model nor a comparison means anything
 
 
@@ -88,6 +92,7 @@ class Job:
 class Settings:
     """What the validation part decides."""
 
+    config: TrainingConfig
     epochs: int
     ranking: RankingWeights
 
@@ -108,7 +113,7 @@ def run(job: Job, report: Report) -> Manifest:
         report.stage(f"Training on all {len(window):,} events for {settings.epochs} epochs")
         learner, _ = fit(
             window,
-            job.config,
+            settings.config,
             texts=job.text_rows,
             stop_after=settings.epochs,
             on_epoch=report.epoch,
@@ -136,7 +141,7 @@ def _choose(
 ) -> tuple[Settings, dict[str, float | dict[str, float]]]:
     """Find the settings on `recent`, and measure them there beside the baselines."""
     report.stage(f"Training on {len(past):,} events, validating on the {len(recent):,} after them")
-    learner, best = fit(
+    learner, best = fit_best_kind(
         past,
         job.config,
         texts=job.text_rows,
@@ -144,8 +149,12 @@ def _choose(
         on_epoch=report.epoch,
         checkpoint=job.checkpoint,
         on_resume=lambda epoch: _tell_resumed(report, job.checkpoint, epoch),
+        on_kind=lambda kind, epoch: report.note(
+            f"{kind}: validation NDCG@10 {epoch.ndcg:.4f} after {epoch.number} epochs"
+        ),
     )
     report.stage(f"Best after {best.number} epochs; choosing the ranking weights")
+    recent = recent.part(0, REPLAYED_EVENTS)
     scored = _sample_users(recent, job.sampled_events, job.config.seed)
     # Counting is cheap: the opponent is tuned on more users than the ranking weights are.
     many = _sample_users(recent, HALF_LIFE_EVENTS, job.config.seed)
@@ -168,7 +177,7 @@ def _choose(
             f"{' both ways' * weights.both_ways}, votes {weights.votes}: NDCG@10 {ndcg:.4f}"
         ),
     )
-    settings = Settings(best.number, ranking)
+    settings = Settings(learner.config, best.number, ranking)
     return settings, {"epochs": float(best.number), "half_life_days": half_life_days}
 
 
@@ -181,13 +190,17 @@ def _measure_held_out(
     report: Report,
 ) -> dict[str, float | dict[str, float]]:
     """Replay the events behind the window through the new release and the baselines."""
-    report.stage(f"Replaying the {len(held_out):,} events held out")
+    until = min(len(held_out), REPLAYED_EVENTS)
+    report.stage(f"Replaying {until:,} of the {len(held_out):,} events held out")
+    held_out = held_out.part(0, until)
+    returning = window.of_users_in(held_out)
     loaded = load_bundle(bundle)
-    alone = encoder_score(loaded, job.table, len(window))
+    alone = encoder_score(loaded, job.table.part(0, len(window) + until), len(window))
+    sample = _sample_users(held_out, HELD_OUT_EVENTS, job.config.seed)
     methods: dict[str, Lists] = {
-        METHOD: RecommenderLists(Recommender(loaded), past_rows(window)),
+        METHOD: RecommenderLists(Recommender(loaded), past_rows(returning)),
         **{
-            baseline.name: BaselineLists(baseline, window)
+            baseline.name: BaselineLists(baseline, window, scored=sample)
             for baseline in (
                 TransitionCounts(),
                 DecayedPopularity(settings.ranking.trend_half_life_days * DAY_MS),
@@ -195,9 +208,8 @@ def _measure_held_out(
             )
         },
     }
-    sample = _sample_users(held_out, HELD_OUT_EVENTS, job.config.seed)
     with report.bar(len(held_out)) as on_event:
-        boards = replay(held_out, methods, users_of(window), scored=sample, on_event=on_event)
+        boards = replay(held_out, methods, users_of(returning), scored=sample, on_event=on_event)
     report.table("Held out: every list against the user's next event", boards)
     report.note(f"The encoder alone: hit rate@10 {alone['hit_rate']:.4f}")
     return {"held_out.encoder": alone, **board_metrics("held_out", boards)}

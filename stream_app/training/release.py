@@ -20,6 +20,7 @@ from stream_app.bundle import (
     TextSpec,
     write_bundle,
 )
+from stream_app.bundle.action_head import ACTION_HEAD_FILE, ActionHead, encode_action_head
 from stream_app.datasets import EventTable
 from stream_app.encoders import EncoderSpec
 from stream_app.encoders.spec import Kind
@@ -57,6 +58,7 @@ class Release:
     priors: Priors
     golden: list[GoldenHistory]
     ranking: RankingWeights
+    action_head: ActionHead | None = None
     text: TextProjector | None = None
 
     @classmethod
@@ -103,6 +105,7 @@ class Release:
             priors=count_priors(table, places, len(items), ranking),
             golden=_golden(table, places),
             ranking=ranking,
+            action_head=None if learner.head is None else learner.head.exported(),
             text=text,
         )
 
@@ -115,6 +118,7 @@ class Release:
         replace: bool = False,
     ) -> Manifest:
         """Write the bundle to `path`; errors as of `write_bundle`."""
+        head = self.action_head
         return write_bundle(
             path,
             name=label.name,
@@ -128,6 +132,7 @@ class Release:
             priors=self.priors,
             golden=self.golden,
             text=self.text,
+            optional={} if head is None else {ACTION_HEAD_FILE: encode_action_head(head)},
             metrics=metrics,
             ranking=self.ranking,
             replace=replace,

@@ -64,12 +64,15 @@ class Sequence:
         """Item numbers of the events `begin..stop`."""
         return self.table.items[self.places[begin:stop]]
 
+    def actions(self, begin: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
+        """Action codes of the events `begin..stop`."""
+        return self.table.actions[self.places[begin:stop]]
+
     def features(self, begin: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """Feature rows of the events `begin..stop`, as serving would compute them."""
         before = max(begin - 1, 0)
         times = self.table.timestamps_ms[self.places[before:stop]]
-        actions = self.table.actions[self.places[begin:stop]]
-        return sequence_features(actions, event_gaps(times)[begin - before :])
+        return sequence_features(self.actions(begin, stop), event_gaps(times)[begin - before :])
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,8 @@ class Batch(NamedTuple):
     """`[B, T, f]`."""
     targets: NDArray[np.int64]
     """`[B, T]` row of the next item; `NO_ROW` where there is none or it has no vector."""
+    actions: NDArray[np.uint8]
+    """`[B, T]` action code of that next event; 0 where there is none."""
 
 
 def user_sequences(table: EventTable, shortest: int = 1) -> Sequences:
@@ -182,6 +187,7 @@ def pad(
     longest = max(stop - begin for _, begin, stop in pieces) - 1
     rows = np.full((len(pieces), longest), NO_ROW, np.int64)
     targets = np.full((len(pieces), longest), NO_ROW, np.int64)
+    actions = np.zeros((len(pieces), longest), np.uint8)
     features = np.zeros((len(pieces), longest, FEATURES), np.float32)
     for at, (sequence, begin, stop) in enumerate(pieces):
         length = stop - begin - 1
@@ -189,7 +195,9 @@ def pad(
         if lags is not None:
             further = ahead - 1 + lags(length)
             ahead = np.where(further < len(sequence) - begin, further, ahead)
-        known = vocabulary.rows[sequence.items(begin, begin + int(ahead.max(initial=0)) + 1)]
+        end = begin + int(ahead.max(initial=0)) + 1
+        known = vocabulary.rows[sequence.items(begin, end)]
         rows[at, :length], targets[at, :length] = known[:length], known[ahead]
+        actions[at, :length] = sequence.actions(begin, end)[ahead]
         features[at, :length] = sequence.features(begin, stop - 1)
-    return Batch(rows, features, targets)
+    return Batch(rows, features, targets, actions)

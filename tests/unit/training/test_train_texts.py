@@ -7,13 +7,13 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed: pip install stream-app[train]")
 
-from small_text import write_text_encoder  # noqa: E402
+from small_text import write_text_encoder
 
-from stream_app.bundle import load_bundle  # noqa: E402
-from stream_app.errors import UserError  # noqa: E402
-from stream_app.text import TextEncoder  # noqa: E402
+from stream_app.bundle import load_bundle
+from stream_app.errors import UserError
+from stream_app.text import TextEncoder
 
-from .test_train_command import HURRY, SIZES, train, write_events  # noqa: E402
+from .test_train_command import HURRY, SIZES, train, write_events
 
 
 def write_texts(path: Path, items: int = 70) -> Path:
