@@ -30,6 +30,10 @@ COMMANDS = {
     "produce": ("stream_app.cli.produce", "Send events to the clicks and purchases topics."),
     "schemas": ("stream_app.cli.schemas", "Generate or check the published message schemas."),
     "tail": ("stream_app.cli.tail", "Follow a topic and print its messages."),
+    "text-encoder": (
+        "stream_app.cli.text_encoder",
+        "Make the encoder of item texts, or check one.",
+    ),
     "topics": ("stream_app.cli.topics", "Create or check the topics."),
     "train": ("stream_app.cli.train", "Train a model and write a bundle."),
     "verify": ("stream_app.cli.verify", "Check that nothing was lost, doubled or left behind."),
