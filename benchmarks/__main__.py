@@ -6,7 +6,16 @@ import os
 import sys
 from importlib import import_module
 
-PARTS = ("retrieval", "recommender", "recovery", "retention", "worker", "hostile", "flood")
+PARTS = (
+    "retrieval",
+    "encoders",
+    "recommender",
+    "recovery",
+    "retention",
+    "worker",
+    "hostile",
+    "flood",
+)
 
 # As in a worker (stream_app/cli): one BLAS thread for one engine thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -201,4 +201,4 @@ def _not_finite(halves: Halves) -> set[int]:
 
 def _slices(array: Halves) -> Iterator[bytes]:
     blob, size = array.tobytes(), array.shape[1] * array.itemsize
-    return (blob[at : at + size] for at in range(0, len(blob), size))
+    return (blob[at * size : (at + 1) * size] for at in range(len(array)))

@@ -17,6 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from schemas.messages import Click, Purchase, Recommendation, ServingModel, Trigger
@@ -35,7 +36,13 @@ from stream_app.ranking.live import caps
 from stream_app.users.actions import PURCHASE, action_code
 from stream_app.users.features import FEATURES
 from stream_app.users.ids import item_hash
-from stream_app.users.state import NO_ITEM, Outcome, SourceEvent, UserState, newest_item
+from stream_app.users.state import (
+    Outcome,
+    SourceEvent,
+    UserState,
+    events_of,
+    newest_events,
+)
 
 # The largest weight that a packed event holds.
 _MAX_WEIGHT = 255
@@ -162,7 +169,8 @@ class Recommender:
         updates: dict[str, UserUpdate] = {}
         outcomes: list[Outcome] = []
         events: list[SourceEvent] = []
-        previous: list[int] = []
+        previous: list[bytes] = []
+        lags = self.bundle.manifest.ranking.lags
         learned: list[bool] = []
         trending: list[bool] = []
         for source in messages:
@@ -175,7 +183,8 @@ class Recommender:
             outcome = update.take(event)
             outcomes.append(outcome)
             events.append(event)
-            previous.append(newest_item(before.history) if outcome is Outcome.APPLIED else NO_ITEM)
+            applied = outcome is Outcome.APPLIED
+            previous.append(newest_events(before.history if applied else b"", lags))
             learned.append(outcome in NEW and caps.is_new(before, event))
             trending.append(learned[-1] and not caps.in_burst(before, event))
         self._learn(messages, events, previous, learned, trending)
@@ -185,7 +194,7 @@ class Recommender:
         self,
         messages: Sequence[SourceMessage],
         events: list[SourceEvent],
-        previous: list[int],
+        previous: list[bytes],
         learned: list[bool],
         trending: list[bool],
     ) -> None:
@@ -195,7 +204,10 @@ class Recommender:
         chosen, trends = np.array(learned, np.bool_), np.array(trending, np.bool_)
         for place in np.flatnonzero(trends & (items < 0)).tolist():
             items[place] = catalog.index_or_add(messages[place].message.item_id)
-        before = catalog.lookup(np.array(previous, np.uint64))
+        pasts = np.ascontiguousarray(events_of(b"".join(previous))["item"])
+        before = catalog.lookup(pasts).reshape(len(events), self.bundle.manifest.ranking.lags)[
+            :, ::-1
+        ]
         times = np.array([event.timestamp_ms for event in events], np.int64)
         self._live.learn(len(catalog), before[chosen], items[chosen], times[chosen], trends[chosen])
 
@@ -212,6 +224,8 @@ class Recommender:
         ranked = self._pipeline.rank(users, stages)
         began = time.thread_time()
         now_ms = self._clock()
+        if self._model.backend != self.bundle.encoder.backend:  # the first one broke
+            self._model = msgspec.structs.replace(self._model, backend=self.bundle.encoder.backend)
         made = [
             Recommendation(
                 rec_id=_rec_id(user_id, newest[user_id]),

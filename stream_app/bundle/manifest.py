@@ -59,6 +59,14 @@ class RankingWeights(msgspec.Struct, frozen=True, kw_only=True):
     """Weight of the log probability of the item after the last ones."""
     trending: Weight = 0.1
     """Weight of the log of the decayed popularity."""
+    lags: Annotated[int, msgspec.Meta(ge=1, le=10)] = 1
+    """An item counts as following so many items before it, each further one 0.7 times as much."""
+    both_ways: bool = False
+    """Whether the earlier item also counts as following the later one."""
+    votes: Annotated[int, msgspec.Meta(ge=1, le=10)] = 10
+    """So many of the user's last items say what follows, each further one 0.8 times as much."""
+    trend_half_life_days: Annotated[float, msgspec.Meta(gt=0, le=100_000)] = 30.0
+    """After so many days an event counts half as much for the decayed popularity."""
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,13 +13,13 @@ from stream_app.bundle import load_bundle
 from stream_app.bundle.load import graph_file
 from stream_app.bundle.manifest import Precision, read_manifest, read_verified
 from stream_app.bundle.variants import add_variant, convert, golden_loss, is_signed
+from stream_app.datasets import AUTO, FORMATS, EventTable, open_dataset
 from stream_app.encoders import EncoderError
 from stream_app.encoders.probe import ON_GPU, why_not
 from stream_app.errors import UserError
 
 if TYPE_CHECKING:
     from stream_app.bundle import Bundle
-    from stream_app.datasets import EventTable
 
 _DATA = click.Path(exists=True, path_type=Path)
 HELD_OUT = 0.2  # of the data where none of it is newer than what the bundle was trained on
@@ -31,8 +31,10 @@ HELD_OUT = 0.2  # of the data where none of it is newer than what the bundle was
 @click.option(
     "--backend", type=click.Choice(ON_GPU), help="Build the engine of this machine's GPU."
 )
-@click.option("--movielens", type=_DATA, help="Measure NDCG@10 on a MovieLens directory.")
-@click.option("--events", type=_DATA, help="Measure NDCG@10 on a .csv or .jsonl file of events.")
+@click.option("--data", type=_DATA, help="Measure NDCG@10 on this data set, as `train` reads it.")
+@click.option(
+    "--format", "kind", type=click.Choice([AUTO, *FORMATS]), default=AUTO, help="What --data is."
+)
 @click.option(
     "--max-loss",
     type=click.FloatRange(0, 1),
@@ -44,8 +46,8 @@ def command(
     bundle: Path,
     precision: str | None,
     backend: str | None,
-    movielens: Path | None,
-    events: Path | None,
+    data: Path | None,
+    kind: str,
     max_loss: float,
 ) -> None:
     """Compile the encoder of BUNDLE.
@@ -60,7 +62,9 @@ def command(
     if precision == "int8" and backend is not None:
         raise click.UsageError("an int8 graph runs on ONNX Runtime only: leave out --backend")
     if precision is not None:
-        _add(bundle, cast(Precision, precision), _table(movielens, events), max_loss)
+        _add(
+            bundle, cast(Precision, precision), open_dataset(data, kind) if data else None, max_loss
+        )
     if backend is not None:
         _build(bundle, precision or "fp32", backend)
 
@@ -103,16 +107,6 @@ def _ndcg_loss(path: Path, variant: Bundle, table: EventTable) -> dict[str, floa
         "ndcg_fp32": encoder_score(base, table, since)["ndcg"],
         "ndcg": encoder_score(variant, table, since)["ndcg"],
     }
-
-
-def _table(movielens: Path | None, events: Path | None) -> EventTable | None:
-    from stream_app.datasets import read_events, read_movielens
-
-    if movielens is not None and events is not None:
-        raise click.UsageError("give either --movielens DIR or --events FILE")
-    if movielens is not None:
-        return read_movielens(movielens)
-    return read_events(events) if events is not None else None
 
 
 def _build(path: Path, precision: str, backend: str) -> None:

@@ -26,6 +26,11 @@ def connection_options(command: Command) -> Command:
     return _with_options(command, CONNECTION)
 
 
+def connection_flags(command: Command) -> Command:
+    """Add the options of `connection_options` without `--config`, which means something else."""
+    return _flags(command, CONNECTION)
+
+
 def worker_options(command: Command) -> Command:
     """Add `--config` and an option for every setting."""
     return _with_options(command, [item.name for item in fields(Settings)])
@@ -37,6 +42,11 @@ def settings_from(config: Path | None, **flags: Any) -> Settings:
 
 
 def _with_options(command: Command, names: Collection[str]) -> Command:
+    config = click.option("--config", type=click.Path(path_type=Path), help="TOML settings file.")
+    return config(_flags(command, names))
+
+
+def _flags(command: Command, names: Collection[str]) -> Command:
     # The flag itself has no default: not given means that environment and file decide.
     for item in reversed([item for item in fields(Settings) if item.name in names]):
         secret = isinstance(item.default, Secret)
@@ -47,5 +57,4 @@ def _with_options(command: Command, names: Collection[str]) -> Command:
             help=f"{item.metadata['about']}  [default: {shown}]",
             hidden=secret,  # there only to be refused with the reason
         )(command)
-    config = click.option("--config", type=click.Path(path_type=Path), help="TOML settings file.")
-    return config(command)
+    return command

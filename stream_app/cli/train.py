@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,32 +10,66 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream_app.datasets import EventTable, read_events, read_movielens
+from stream_app.cli.options import CONNECTION, connection_flags
+from stream_app.datasets import AUTO, FORMATS, EventTable
 from stream_app.errors import UserError
+from stream_app.training.settings_file import as_toml, load_config, training_settings
 
 if TYPE_CHECKING:
+    from stream_app.training.config import TrainingConfig
     from stream_app.training.job import Job
 
 NEEDED = ("torch", "onnx", "onnxscript")
+PATH = click.Path(path_type=Path)
+
+
+def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add an option for every field of `training.config`; without a default, to tell if given."""
+    for setting in reversed(training_settings()):
+        flag = setting.flag
+        if setting.kind is bool:
+            flag += f"/--no-{flag.removeprefix('--')}"
+        command = click.option(
+            flag,
+            type=setting.kind,
+            default=None,
+            help=f"{setting.about}  [default: {setting.default}]",
+        )(command)
+    return command
 
 
 @click.command(name="train")
+@click.option("--data", type=PATH, help="A data set; see --format.")
 @click.option(
-    "--movielens",
-    type=click.Path(path_type=Path),
-    help="A MovieLens directory with ratings.csv; 4 stars and more count as purchases.",
+    "--format",
+    type=click.Choice([AUTO, *FORMATS]),
+    help="What --data is: events (.csv, .jsonl or .parquet with user_id, item_id, timestamp_ms or "
+    "timestamp (s), action), a data set by its name, or sequences (lines `user item`).  "
+    "[default: auto, which looks]",
 )
+@click.option("--movielens", type=PATH, help="The same as --format movielens --data.")
+@click.option("--events", type=PATH, help="The same as --format events --data.")
+@click.option("--from-topics", is_flag=True, help="Read the clicks and purchases that Kafka holds.")
 @click.option(
-    "--events",
-    type=click.Path(path_type=Path),
-    help="A .csv or .jsonl file: user_id, item_id, timestamp_ms or timestamp (s), action.",
+    "--since",
+    metavar="WHEN",
+    help="Only events from this time on: 30d, 12h, ISO 8601 (UTC), or Unix ms.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The bundle to write.")
+@click.option("--until", metavar="WHEN", help="Only events from before this time, as --since.")
+@click.option("--erased", type=PATH, help="File of users to leave out, an id a line.")
+@click.option(
+    "--max-bad",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Bad records of a file that are passed over before reading ends with an error.",
+)
+@click.option("--out", type=PATH, help="The bundle to write.")
 @click.option("--replace", is_flag=True, help="Write over an existing bundle.")
 @click.option("--name", default="model", show_default=True, help="Name of the release.")
-@click.option("--version", default=None, help="Version of the release [default: the time].")
+@click.option("--version", default=None, help="Version of the release  [default: the time].")
 @click.option(
-    "--created", default=None, help="ISO 8601 time to record [default: now]; for exact rebuilds."
+    "--created", default=None, help="ISO 8601 time to record  [default: now]; for exact rebuilds."
 )
 @click.option(
     "--train-fraction",
@@ -43,45 +78,30 @@ NEEDED = ("torch", "onnx", "onnxscript")
     show_default=True,
     help="Learn from this share of the events, by time; the rest is held out and replayed.",
 )
-@click.option("--until", type=click.DateTime(), help="Ignore events from this time (UTC) on.")
-@click.option("--epochs", type=click.IntRange(1), default=40, show_default=True, help="At most.")
-@click.option("--patience", type=click.IntRange(1), default=5, show_default=True)
-@click.option("--dim", type=click.IntRange(2, 1024), default=64, show_default=True)
-@click.option("--width", type=click.IntRange(2, 4096), default=128, show_default=True)
-@click.option("--blocks", type=click.IntRange(1, 16), default=2, show_default=True)
-@click.option("--dropout", type=click.FloatRange(0, 0.9), default=0.2, show_default=True)
-@click.option("--learning-rate", type=float, default=2e-3, show_default=True)
-@click.option("--temperature", type=click.FloatRange(0.01, 1), default=0.15, show_default=True)
-@click.option(
-    "--min-count",
-    type=click.IntRange(1),
-    default=3,
-    show_default=True,
-    help="Items seen less often get no vector; counts can still recommend them.",
-)
-@click.option(
-    "--negatives",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Sampled softmax; 0: all items up to 20,000 of them, 1,024 negatives above.",
-)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--threads", type=click.IntRange(0), default=0, help="CPU threads [default: all].")
 @click.option(
     "--checkpoint",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Written after every epoch; a stopped run goes on from it.",
 )
+@click.option("--tensorboard", type=PATH, help="Directory for TensorBoard logs.")
+@click.option("--threads", type=click.IntRange(0), default=0, help="CPU threads  [default: all].")
+@click.option("--config", type=PATH, help="TOML or YAML file with any of the settings below.")
+@click.option("--print-config", is_flag=True, help="Print all of them as TOML, and end.")
+@training_options
+@click.option("--settings", type=PATH, help="With --from-topics: TOML settings of workers.")
+@connection_flags
 def command(**options: Any) -> None:
-    """Train a gated linear recurrence on events and write it as a bundle.
+    """Train an encoder on events and write it as a bundle.
 
     Shows a comparison with popularity, decayed popularity and first-order transition counts.
+    docs/training.md goes through it step by step.
     """
-    table = _read(options["movielens"], options["events"])
-    if options["until"] is not None:
-        until = options["until"].replace(tzinfo=UTC)
-        table = table.before(int(until.timestamp() * 1000))
+    config = load_config(options["config"], options)
+    if options["print_config"]:
+        click.echo(as_toml(config), nl=False)
+        return
+    if options["out"] is None:
+        raise click.UsageError("give --out DIRECTORY")
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise UserError(
@@ -90,44 +110,27 @@ def command(**options: Any) -> None:
         )
     import torch
 
+    from stream_app.cli.train_data import read_table
     from stream_app.training.job import run
-    from stream_app.training.report import make_report
+    from stream_app.training.report import open_report
 
     if options["threads"]:
         torch.set_num_threads(options["threads"])
-    run(_job(table, options), make_report())
+    with open_report(options["tensorboard"], as_toml(config)) as report:
+        table = read_table(options, {name: options[name] for name in CONNECTION}, report)
+        run(_job(table, config, options), report)
 
 
-def _read(movielens: Path | None, events: Path | None) -> EventTable:
-    if (movielens is None) == (events is None):
-        raise click.UsageError("give either --movielens DIR or --events FILE")
-    return read_movielens(movielens) if movielens is not None else read_events(events or Path())
-
-
-def _job(table: EventTable, options: dict[str, Any]) -> Job:
-    from stream_app.training.config import ModelConfig, TrainingConfig
+def _job(table: EventTable, config: TrainingConfig, options: Mapping[str, Any]) -> Job:
     from stream_app.training.job import Job
     from stream_app.training.release import Label
 
-    model = {name: options[name] for name in ("dim", "width", "blocks", "dropout")}
-    training = {
-        name: options[name]
-        for name in (
-            "epochs",
-            "patience",
-            "learning_rate",
-            "temperature",
-            "min_count",
-            "negatives",
-            "seed",
-        )
-    }
     version = options["version"] or datetime.now(UTC).strftime("%Y%m%d.%H%M%S")
     return Job(
         table=table,
         out=options["out"],
         label=Label(options["name"], version, options["created"]),
-        config=TrainingConfig(model=ModelConfig(**model), **training),
+        config=config,
         train_fraction=options["train_fraction"],
         replace=options["replace"],
         checkpoint=options["checkpoint"],

@@ -1,101 +1,109 @@
-"""Reader of event files in a generic shape: CSV with a header, or JSON lines.
+"""Reader of event files in a generic shape: CSV with a header, JSON lines, or Parquet.
 
-Columns: `user_id`, `item_id`, and `timestamp_ms` or `timestamp` (Unix seconds, fractions allowed);
-optional `action` (a name of `stream_app.users.actions`, default `click`). Others are ignored.
+Columns: `user_id`, `item_id`, and `timestamp_ms` or `timestamp` (Unix seconds, fractions allowed;
+in Parquet also a timestamp type); optional `action` (a name of `stream_app.users.actions`, default
+`click`). Others are ignored.
 """
 
 from __future__ import annotations
 
-import csv
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from schemas.messages import MAX_ID_BYTES
-from stream_app.datasets.events import DatasetError, EventTable, Row
+from stream_app.datasets.events import DatasetError, EventTable, TableBuilder
+from stream_app.datasets.lines import csv_records, json_records
+from stream_app.datasets.parquet import parquet_records
 from stream_app.users.actions import action_code
 
-MAX_TIMESTAMP_MS = 253_402_300_799_999  # until the year 9999, as on the wire
+COLUMNS = ("user_id", "item_id", "timestamp_ms", "timestamp", "action")
 SHAPE = (
     "an event needs user_id, item_id, and timestamp_ms (Unix ms) or timestamp (Unix seconds); "
     "action is optional"
 )
+CLICK = "click"
 
 
 def read_events(path: Path) -> EventTable:
-    """Read a `.csv` or `.jsonl` file of events in time order.
+    """Read a `.csv`, `.jsonl` or `.parquet` file of events in time order.
 
     Raises `DatasetError` naming the file, the line, and what to do.
     """
-    readers = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".ndjson": _jsonl_rows}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise DatasetError(f"{path}: expected a file named .csv or .jsonl; {SHAPE}")
-    if not path.is_file():
-        raise DatasetError(f"{path}: no such file")
-    rows = (_row(path, line, fields) for line, fields in reader(path))
-    return EventTable.from_rows(rows, path.name)
+    into = TableBuilder(path.name)
+    add_events(path, into)
+    return into.table()
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
+def add_events(path: Path, into: TableBuilder) -> None:
+    """Add the events of a file to `into`; errors as of `read_events`."""
+    adders: dict[str, Callable[[Path, TableBuilder], None]] = {
+        ".csv": _add_csv,
+        ".jsonl": _add_jsonl,
+        ".ndjson": _add_jsonl,
+        ".parquet": _add_parquet,
+    }
+    add = adders.get(path.suffix.lower())
+    if add is None:
+        raise DatasetError(f"{path}: expected a file named .csv, .jsonl or .parquet; {SHAPE}")
+    add(path, into)
+
+
+def _add_csv(path: Path, into: TableBuilder) -> None:
+    records = csv_records(path)
+    _, header = next(records, (1, []))
+    places = [header.index(name) if name in header else None for name in COLUMNS]
+    if None in places[:2] or places[2:4] == [None, None]:
+        raise DatasetError(f"{path}:1: the header is {','.join(header)[:80]!r}; {SHAPE}")
+    for line, fields in records:
         try:
-            for fields in reader:
-                yield reader.line_num, fields
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise DatasetError(
-                f"{path}:{reader.line_num + 1}: not readable as UTF-8 CSV ({error})"
-            ) from error
+            if len(fields) != len(header):
+                raise ValueError(f"expected {len(header)} fields, got {len(fields)}")
+            _add(into, *(None if at is None else fields[at] for at in places))
+        except ValueError as error:
+            into.reject(f"{path}:{line}", error)
 
 
-def _jsonl_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    with path.open("rb") as file:
-        for line, text in enumerate(file, start=1):
-            if not text.strip():
-                continue
-            try:
-                fields = msgspec.json.decode(text)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise DatasetError(
-                    f"{path}:{line}: not a JSON object ({error}); correct or delete the line"
-                ) from error
-            if not isinstance(fields, dict):
-                raise DatasetError(f"{path}:{line}: expected a JSON object; {SHAPE}")
-            yield line, fields
+def _add_jsonl(path: Path, into: TableBuilder) -> None:
+    for line, fields in json_records(path, into):
+        try:
+            _add(into, *map(fields.get, COLUMNS))
+        except ValueError as error:
+            into.reject(f"{path}:{line}", f"{error}; {SHAPE}")
 
 
-def _row(path: Path, line: int, fields: Mapping[str, Any]) -> Row:
-    try:
-        user_id, item_id = _identifier(fields, "user_id"), _identifier(fields, "item_id")
-        timestamp_ms = _timestamp_ms(fields)
-    except ValueError as error:
-        raise DatasetError(
-            f"{path}:{line}: {error}; {SHAPE}. Correct or delete the line"
-        ) from error
-    return Row(user_id, item_id, timestamp_ms, action_code(str(fields.get("action") or "click")))
+def _add_parquet(path: Path, into: TableBuilder) -> None:
+    for row, fields in parquet_records(path, COLUMNS, SHAPE):
+        try:
+            _add(into, *fields)
+        except ValueError as error:
+            into.reject(f"{path}, row {row}", error)
 
 
-def _identifier(fields: Mapping[str, Any], name: str) -> str:
-    value = fields.get(name)
-    if value is None or value == "" or isinstance(value, bool | float | list | dict):
+def _add(
+    into: TableBuilder, user: Any, item: Any, timestamp_ms: Any, timestamp: Any, action: Any
+) -> None:
+    """Add one event; the arguments are in the order of `COLUMNS`, None or "" for none."""
+    if type(user) is not str:
+        user = _identifier("user_id", user)
+    if type(item) is not str:
+        item = _identifier("item_id", item)
+    if timestamp_ms is None or timestamp_ms == "":
+        at_ms = _milliseconds("timestamp", timestamp, 1000)
+    else:
+        at_ms = _milliseconds("timestamp_ms", timestamp_ms, 1)
+    into.add(user, item, at_ms, action_code(str(action or CLICK)))
+
+
+def _identifier(name: str, value: Any) -> str:
+    if value is None or isinstance(value, bool | float | list | dict):
         raise ValueError(f"{name} is {value!r}")
-    text = str(value)
-    if len(text.encode()) > MAX_ID_BYTES:
-        raise ValueError(f"{name} is longer than {MAX_ID_BYTES} bytes")
-    return text
+    return str(value)
 
 
-def _timestamp_ms(fields: Mapping[str, Any]) -> int:
-    name, unit = ("timestamp_ms", 1) if fields.get("timestamp_ms") else ("timestamp", 1000)
-    value = fields.get(name)
+def _milliseconds(name: str, value: Any, unit: int) -> int:
     try:
-        number = float(value) * unit if value is not None else math.nan
-    except (TypeError, ValueError):
-        number = math.nan
-    if not 0 <= number <= MAX_TIMESTAMP_MS:
-        raise ValueError(f"{name} is {value!r}")
-    return round(number)
+        if isinstance(value, bool):
+            raise ValueError
+        return round(float(value) * unit)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{name} is {value!r}") from error

@@ -33,11 +33,9 @@ class TorchGraph:
         self.device = torch.device(device)
         self.inputs = [end.name for end in model.graph.input]
         self.outputs = [end.name for end in model.graph.output]
-        self._weights = {
-            tensor.name: _tensor(tensor).to(self.device) for tensor in model.graph.initializer
-        }
+        self._weights = {tensor.name: self._weight(tensor) for tensor in model.graph.initializer}
         self._nodes = [
-            (_operator(node), list(node.input), list(node.output), _attributes(node))
+            (_operator(node), list(node.input), list(node.output), self._attributes(node))
             for node in model.graph.node
         ]
 
@@ -52,6 +50,15 @@ class TorchGraph:
                 results = (results,)
             values.update(zip(given, results, strict=False))  # outputs may be left unused
         return [values[name] for name in self.outputs]
+
+    def _weight(self, proto: onnx.TensorProto) -> Tensor:
+        """Integers are shapes and axes: on the CPU, where reading them waits for no device."""
+        tensor = torch.from_numpy(np.array(onnx.numpy_helper.to_array(proto)))
+        return tensor.to(self.device) if tensor.is_floating_point() else tensor
+
+    def _attributes(self, node: onnx.NodeProto) -> dict[str, Any]:
+        found = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
+        return {**found, "device": self.device}
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The same for numpy arrays by name."""
@@ -75,14 +82,6 @@ def _operator(node: onnx.NodeProto) -> Callable[[Values, Attributes], Any]:
             "use `onnxruntime`"
         )
     return OPERATORS[node.op_type]
-
-
-def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    return {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
-
-
-def _tensor(proto: onnx.TensorProto) -> Tensor:
-    return torch.from_numpy(np.array(onnx.numpy_helper.to_array(proto)))
 
 
 def _ints(value: Tensor) -> list[int]:
@@ -148,6 +147,8 @@ def _expand(given: Values, _: Attributes) -> Tensor:
 def _gather(given: Values, settings: Attributes) -> Tensor:
     x, indices = given
     axis = settings.get("axis", 0) % x.dim()
+    if not indices.dim():
+        return x.select(axis, int(indices))
     flat = torch.where(indices < 0, indices + x.shape[axis], indices).reshape(-1).to(x.device)
     shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
     return torch.index_select(x, axis, flat).reshape(shape)
@@ -165,8 +166,9 @@ def _cast(given: Values, settings: Attributes) -> Tensor:
     return given[0].to(torch.from_numpy(np.empty(0, dtype)).dtype)
 
 
-def _range(given: Values, _: Attributes) -> Tensor:
-    return torch.arange(*(item.item() for item in given), dtype=given[0].dtype).to(given[0].device)
+def _range(given: Values, settings: Attributes) -> Tensor:
+    bounds = [item.item() for item in given]
+    return torch.arange(*bounds, dtype=given[0].dtype, device=settings["device"])
 
 
 def _squeeze(given: Values, _: Attributes) -> Tensor:

@@ -6,7 +6,6 @@ from stream_app.evaluation.baselines import (
     Popularity,
     TransitionCounts,
 )
-from stream_app.evaluation.metrics import Score, Scoreboard
 from stream_app.evaluation.replay import (
     BaselineLists,
     Lists,
@@ -16,6 +15,7 @@ from stream_app.evaluation.replay import (
     tune_half_life,
     users_of,
 )
+from stream_app.evaluation.scoreboard import Score, Scoreboard
 
 __all__ = [
     "Baseline",

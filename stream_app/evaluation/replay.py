@@ -16,7 +16,7 @@ import msgspec
 from schemas.messages import Click, Purchase
 from stream_app.datasets import EventTable
 from stream_app.evaluation.baselines import DAY_MS, Baseline, DecayedPopularity
-from stream_app.evaluation.metrics import Scoreboard
+from stream_app.evaluation.scoreboard import Scoreboard
 from stream_app.recommender import Recommender, SourceMessage
 from stream_app.users.ids import item_hash
 from stream_app.users.state import SourceEvent, UserState, apply

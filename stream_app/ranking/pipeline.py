@@ -153,6 +153,8 @@ class Pipeline:
     def _score(self, pool: Pool) -> Floats:
         scores = np.zeros(pool.items.shape, np.float32)
         for one in self._scorers:
+            if not one.weight:  # nothing times a score that is not finite is not nothing
+                continue
             scores += one.scorer.score(pool) * np.float32(one.weight)
         scores[~pool.open] = -np.inf
         return scores

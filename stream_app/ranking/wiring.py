@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stream_app.bundle import Bundle
 from stream_app.errors import UserError
-from stream_app.ranking.batch import RECENT, Indices
+from stream_app.ranking.batch import Indices
 from stream_app.ranking.filters import Bought, Clicked
 from stream_app.ranking.lists import ListBuilder
 from stream_app.ranking.live.transitions import TransitionStore
@@ -30,12 +30,12 @@ PERSONAL_DEPTH = 64
 # Successors of the last items are candidates. More places cost as much again and add next to
 # nothing, because what follows the items before them has mostly been seen.
 TRANSITION_PLACES = 3
-# But all the last items vote on a candidate, each a little less. Chosen inside the training window
-# of MovieLens small, where weights of 0.6 to 0.9 and votes of three are within 1.5 % of it.
-RECENT_WEIGHTS = tuple(0.8**place for place in range(RECENT))
+# The last items vote on a candidate, each a little less. Chosen inside the training window of
+# MovieLens small, where weights of 0.6 to 0.9 are within 1.5 % of it.
+VOTE_DECAY = 0.8
 # A transition that was never counted is about as likely as any of a few thousand items.
 TRANSITION_FLOOR = 3e-4
-TREND_HALF_LIFE_MS = 30 * 86_400_000.0
+DAY_MS = 86_400_000.0
 # Rerankers may drop as many items as a list holds.
 RESERVE = 10
 
@@ -46,15 +46,18 @@ class LiveStores:
 
     transitions: TransitionStore
     trends: TrendStore
+    both_ways: bool
+    """Whether an earlier item counts as following a later one."""
 
     @classmethod
     def of(cls, bundle: Bundle) -> LiveStores:
         """Start from what the training data taught."""
-        priors = bundle.priors
+        priors, ranking = bundle.priors, bundle.manifest.ranking
         until_ms = bundle.manifest.data.until_ms
         return cls(
             TransitionStore(priors.successors, priors.counts),
-            TrendStore(priors.popularity, until_ms, TREND_HALF_LIFE_MS),
+            TrendStore(priors.popularity, until_ms, ranking.trend_half_life_days * DAY_MS),
+            ranking.both_ways,
         )
 
     def learn(
@@ -65,14 +68,14 @@ class LiveStores:
         timestamps_ms: NDArray[np.int64],
         trending: NDArray[np.bool_],
     ) -> None:
-        """Count events `[n]` on `items`, each after the item `previous` of the same user.
+        """Count events `[n]` on `items`, each after the items `previous` `[n, L]` of its user.
 
         Those that are `trending` count as popularity, too. Positions are those of a catalogue of
         `catalog_size` items, -1 for an item not in it.
         """
         self.transitions.grow(catalog_size)
         self.trends.grow(catalog_size)
-        self.transitions.learn(previous, items)
+        self.transitions.learn(previous, items, self.both_ways)
         self.trends.learn(items[trending], timestamps_ms[trending])
 
 
@@ -94,13 +97,18 @@ def build_pipeline(
             Weighted(weights.personal, Affinity(catalog, weights.temperature)),
             Weighted(
                 weights.transition,
-                Transition(live.transitions, RECENT_WEIGHTS, TRANSITION_FLOOR),
+                Transition(live.transitions, vote_weights(weights.votes), TRANSITION_FLOOR),
             ),
             Weighted(weights.trending, Popularity(live.trends)),
         ],
         rerankers=[Best(k + RESERVE)],
         k=k,
     )
+
+
+def vote_weights(votes: int) -> tuple[float, ...]:
+    """How much each of the last `votes` items says, newest first."""
+    return tuple(VOTE_DECAY**place for place in range(votes))
 
 
 def build_lists(bundle: Bundle, live: LiveStores, pipeline: Pipeline) -> ListBuilder:

@@ -26,6 +26,7 @@ class Epoch(NamedTuple):
 
 Validate = Callable[[Learner], tuple[float, float]]
 OnEpoch = Callable[[Epoch], None]
+OnResume = Callable[[int], None]
 
 NEVER = Epoch(0, float("inf"), -1.0, -1.0)
 
@@ -38,24 +39,27 @@ def fit(
     stop_after: int | None = None,
     on_epoch: OnEpoch = lambda _: None,
     checkpoint: Path | None = None,
+    on_resume: OnResume = lambda _: None,
 ) -> tuple[Learner, Epoch]:
     """Train on `table`, and return the model with the epoch that it is of.
 
     With `validate` (giving hit rate and NDCG@10), training stops `config.patience` epochs after
     the best NDCG, whose weights are returned. Without, it runs `stop_after` epochs, or all.
-    `checkpoint` is written after every epoch; where it exists, training goes on from it. Raises
-    `TrainingError` for a table without pairs of events, and for a checkpoint of another run.
+    `checkpoint` is written after every epoch; where it exists, training goes on from it, and
+    `on_resume` is told the epochs already done. Raises `TrainingError` for a table without pairs
+    of events, and for a checkpoint of another run.
     """
     learner = Learner(config, Vocabulary.of(table, config.min_count))
-    sequences = [one for one in user_sequences(table) if len(one.items) > 1]
-    if not sequences or learner.vocabulary.size < 2:
+    sequences = user_sequences(table, shortest=2)
+    if not len(sequences) or learner.vocabulary.size < 2:
         raise TrainingError(
             f"{table.source}: {len(table)} events hold no user with two events on items seen at "
             f"least {config.min_count} times; give more data, or a lower --min-count"
         )
     best, best_weights, last = NEVER, None, NEVER
     if checkpoint is not None and checkpoint.exists():
-        best, best_weights, last = _resume(checkpoint, learner)
+        best, best_weights, last = _resume(checkpoint, learner, table)
+        on_resume(learner.epoch)
     while learner.epoch < (stop_after or config.epochs):
         if validate is not None and last.number - best.number >= config.patience:
             break
@@ -65,7 +69,7 @@ def fit(
         if validate is not None and last.ndcg > best.ndcg:
             best, best_weights = last, learner.weights()
         if checkpoint is not None:
-            _save(checkpoint, learner, best, best_weights, last)
+            _save(checkpoint, _identity(learner, table), learner, best, best_weights, last)
         on_epoch(last)
     if best_weights is None:
         return learner, last
@@ -73,16 +77,26 @@ def fit(
     return learner, best
 
 
-def _identity(learner: Learner) -> dict[str, Any]:
+def _identity(learner: Learner, table: EventTable) -> dict[str, Any]:
     """What a checkpoint must have in common with the run that goes on from it."""
-    return {**asdict(learner.config), "items": learner.vocabulary.size}
+    return {
+        **asdict(learner.config),
+        "items": learner.vocabulary.size,
+        "events": len(table),
+        "last event": int(table.timestamps_ms[-1]),
+    }
 
 
 def _save(
-    path: Path, learner: Learner, best: Epoch, best_weights: dict[str, Any] | None, last: Epoch
+    path: Path,
+    run: dict[str, Any],
+    learner: Learner,
+    best: Epoch,
+    best_weights: dict[str, Any] | None,
+    last: Epoch,
 ) -> None:
     state = {
-        "run": _identity(learner),
+        "run": run,
         "progress": learner.progress(),
         "best": tuple(best),
         "best_weights": best_weights,
@@ -93,7 +107,9 @@ def _save(
     partial.replace(path)
 
 
-def _resume(path: Path, learner: Learner) -> tuple[Epoch, dict[str, Any] | None, Epoch]:
+def _resume(
+    path: Path, learner: Learner, table: EventTable
+) -> tuple[Epoch, dict[str, Any] | None, Epoch]:
     try:
         # Plain containers, numbers and tensors only: nothing in the file is executed.
         state = torch.load(path, weights_only=True)
@@ -102,10 +118,8 @@ def _resume(path: Path, learner: Learner) -> tuple[Epoch, dict[str, Any] | None,
         raise TrainingError(
             f"{path}: not a checkpoint of stream-app train ({error}); delete it to start anew"
         ) from error
-    if run != _identity(learner):
-        differing = sorted(
-            key for key, value in _identity(learner).items() if run.get(key) != value
-        )
+    if run != (wanted := _identity(learner, table)):
+        differing = sorted(key for key, value in wanted.items() if run.get(key) != value)
         raise TrainingError(
             f"{path}: checkpoint of another run ({', '.join(differing)} differ); delete it to "
             "start anew, or give the settings it was made with"

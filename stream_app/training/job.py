@@ -37,8 +37,9 @@ from stream_app.evaluation.encoder import encoder_score
 from stream_app.recommender import Recommender
 from stream_app.training.config import TrainingConfig, TrainingError
 from stream_app.training.fit import fit
+from stream_app.training.priors import count_priors
 from stream_app.training.ranking import fit_ranking
-from stream_app.training.release import Label, Release
+from stream_app.training.release import Label, Release, catalog_places
 from stream_app.training.report import Report
 from stream_app.training.validation import validator
 
@@ -64,6 +65,14 @@ class Job:
     """About so many validation events are scored per setting, those of a sample of users."""
     replace: bool = False
     checkpoint: Path | None = None
+    """Progress of the training that finds the settings; beside it, with `.final` appended to its
+    name, that of the training on the whole window."""
+
+    @property
+    def final_checkpoint(self) -> Path | None:
+        """Where the progress of the second training is kept."""
+        path = self.checkpoint
+        return None if path is None else path.with_name(path.name + ".final")
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,6 @@ class Settings:
     """What the validation part decides."""
 
     epochs: int
-    half_life_ms: float
     ranking: RankingWeights
 
 
@@ -89,14 +97,21 @@ def run(job: Job, report: Report) -> Manifest:
     with tempfile.TemporaryDirectory() as scratch:
         settings, metrics = _choose(job, past, recent, window, Path(scratch), report)
         report.stage(f"Training on all {len(window):,} events for {settings.epochs} epochs")
-        learner, _ = fit(window, job.config, stop_after=settings.epochs, on_epoch=report.epoch)
+        learner, _ = fit(
+            window,
+            job.config,
+            stop_after=settings.epochs,
+            on_epoch=report.epoch,
+            checkpoint=job.final_checkpoint,
+            on_resume=lambda epoch: _tell_resumed(report, job.final_checkpoint, epoch),
+        )
         report.stage("Exporting")
-        release = Release.of(learner, window, settings.half_life_ms)
+        release = Release.of(learner, window, settings.ranking)
         if len(held_out):
             draft = Path(scratch) / "draft"
-            release.write(draft, job.label, settings.ranking)
+            release.write(draft, job.label)
             metrics |= _measure_held_out(job, draft, window, held_out, settings, report)
-    manifest = release.write(job.out, job.label, settings.ranking, metrics, replace=job.replace)
+    manifest = release.write(job.out, job.label, metrics, replace=job.replace)
     report.stage(f"Wrote {manifest.release} to {job.out}")
     return manifest
 
@@ -117,29 +132,33 @@ def _choose(
         validate=validator(window, int(recent.timestamps_ms[0]), window=job.config.window),
         on_epoch=report.epoch,
         checkpoint=job.checkpoint,
+        on_resume=lambda epoch: _tell_resumed(report, job.checkpoint, epoch),
     )
     report.stage(f"Best after {best.number} epochs; choosing the ranking weights")
     scored = _sample_users(recent, job.sampled_events, job.config.seed)
     # Counting is cheap: the opponent is tuned on more users than the ranking weights are.
     many = _sample_users(recent, HALF_LIFE_EVENTS, job.config.seed)
-    half_life_ms = tune_half_life(past, recent, scored=many)
-    report.note(f"half-life of popularity: {half_life_ms / DAY_MS:g} days")
+    half_life_days = tune_half_life(past, recent, scored=many) / DAY_MS
+    report.note(f"half-life of popularity: {half_life_days:g} days")
     trial = scratch / "trial"
-    start = RankingWeights(temperature=job.config.temperature)
-    Release.of(learner, past, half_life_ms).write(trial, job.label, start)
+    start = RankingWeights(temperature=job.config.temperature, trend_half_life_days=half_life_days)
+    release = Release.of(learner, past, start)
+    release.write(trial, job.label)
+    places = catalog_places(learner.vocabulary, past)
     ranking = fit_ranking(
         trial,
         past,
         recent,
         start,
         scored=scored,
+        priors=lambda weights: count_priors(past, places, len(release.items), weights),
         on_result=lambda weights, ndcg: report.note(
-            f"personal {weights.personal:g}, transition {weights.transition:g}, "
-            f"trending {weights.trending:g}: NDCG@10 {ndcg:.4f}"
+            f"personal {weights.personal:g}, trending {weights.trending:g}, lags {weights.lags}"
+            f"{' both ways' * weights.both_ways}, votes {weights.votes}: NDCG@10 {ndcg:.4f}"
         ),
     )
-    settings = Settings(best.number, half_life_ms, ranking)
-    return settings, {"epochs": float(best.number), "half_life_days": half_life_ms / DAY_MS}
+    settings = Settings(best.number, ranking)
+    return settings, {"epochs": float(best.number), "half_life_days": half_life_days}
 
 
 def _measure_held_out(
@@ -160,7 +179,7 @@ def _measure_held_out(
             baseline.name: BaselineLists(baseline, window)
             for baseline in (
                 TransitionCounts(),
-                DecayedPopularity(settings.half_life_ms),
+                DecayedPopularity(settings.ranking.trend_half_life_days * DAY_MS),
                 Popularity(),
             )
         },
@@ -171,6 +190,10 @@ def _measure_held_out(
     report.table("Held out: every list against the user's next event", boards)
     report.note(f"The encoder alone: hit rate@10 {alone['hit_rate']:.4f}")
     return {"held_out.encoder": alone, **board_metrics("held_out", boards)}
+
+
+def _tell_resumed(report: Report, checkpoint: Path | None, epoch: int) -> None:
+    report.note(f"going on after epoch {epoch}, from {checkpoint}")
 
 
 def board_metrics(

@@ -15,7 +15,7 @@ from stream_app.training.items import build_items
 from stream_app.training.losses import full_cross_entropy, sampled_cross_entropy
 from stream_app.training.models import build_encoder
 from stream_app.training.schedule import epoch_rate, warmup_share
-from stream_app.training.sequences import Batch, Sequence, Vocabulary, epoch
+from stream_app.training.sequences import Batch, Sequences, Vocabulary, epoch
 
 FULL_SOFTMAX_ITEMS = 20_000  # above it, sampled negatives: full logits would rule the step's time
 SAMPLED_NEGATIVES = 1_024  # the curve of accuracy over their number is flat from about here on
@@ -73,7 +73,7 @@ class Learner:
         negatives = self._rng.integers(self.vocabulary.size, size=count)
         return sampled_cross_entropy(users, vectors, targets, torch.from_numpy(negatives))
 
-    def train_epoch(self, sequences: list[Sequence]) -> float:
+    def train_epoch(self, sequences: Sequences) -> float:
         """Run one epoch over `sequences`; returns the mean loss."""
         config = self.config
         # Seeded anew for every epoch: a run that was stopped goes on exactly as it would have.
@@ -83,11 +83,12 @@ class Learner:
             sequences,
             self.vocabulary,
             self._rng,
-            window=config.window,
+            # What an encoder will not read in serving, it must not learn to rely on.
+            window=min(config.window, self.encoder.window or config.window),
             batch_tokens=config.batch_tokens,
             reach=config.reach,
         )
-        events = sum(len(one.items) for one in sequences)
+        events = int(sequences.lengths.sum())
         self._rate = epoch_rate(config, self.epoch)
         self._steps_of_epoch = -(-events // config.batch_tokens)
         self.encoder.train()

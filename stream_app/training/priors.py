@@ -5,35 +5,40 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.bundle import FANOUT, Priors
+from stream_app.bundle import FANOUT, Priors, RankingWeights
 from stream_app.datasets import EventTable
+from stream_app.ranking.live.transitions import weighted_pairs
+from stream_app.ranking.wiring import DAY_MS
 
 
 def count_priors(
-    table: EventTable, places: NDArray[np.int64], items: int, half_life_ms: float
+    table: EventTable, places: NDArray[np.int64], items: int, ranking: RankingWeights
 ) -> Priors:
-    """Count `table` for a catalogue of `items` items.
+    """Count `table` for a catalogue of `items` items, in the way that `ranking` goes on counting.
 
     `places` `[items of the table]` are catalogue positions, -1 for an item not in it.
     Popularity is the exponentially decayed count as it stands at the last event.
     """
     at = places[table.items]
     known = at >= 0
+    half_life_ms = ranking.trend_half_life_days * DAY_MS
     ages = (table.timestamps_ms[-1] - table.timestamps_ms) / half_life_ms
     popularity = np.bincount(at[known], weights=np.exp2(-ages[known]), minlength=items)
-    successors, counts = _transitions(table.users, at, items)
+    successors, counts = _transitions(table.users, at, items, ranking)
     return Priors(successors, counts, popularity.astype(np.float32))
 
 
 def _transitions(
-    users: NDArray[np.int32], at: NDArray[np.int64], items: int
+    users: NDArray[np.int32], at: NDArray[np.int64], items: int, ranking: RankingWeights
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The most frequent next items of each item `[items, FANOUT]` and how often they came."""
     order = np.argsort(users, kind="stable")
-    users, at = users[order], at[order]
-    same = (users[1:] == users[:-1]) & (at[1:] >= 0) & (at[:-1] >= 0) & (at[1:] != at[:-1])
-    pairs, counted = np.unique(at[:-1][same] * items + at[1:][same], return_counts=True)
-    rows, nexts = np.divmod(pairs, items)
+    users, following = users[order], at[order].astype(np.int32)
+    previous: NDArray[np.int32] = np.full((len(following), ranking.lags), -1, np.int32)
+    for lag in range(1, ranking.lags + 1):
+        same = users[lag:] == users[:-lag]
+        previous[lag:, lag - 1] = np.where(same, following[:-lag], -1)
+    rows, nexts, counted = weighted_pairs(previous, following, ranking.both_ways)
     best = np.lexsort((nexts, -counted, rows))
     rows, nexts, counted = rows[best], nexts[best], counted[best]
     place = np.arange(len(rows)) - np.searchsorted(rows, rows)

@@ -24,7 +24,7 @@ from stream_app.encoders.spec import Kind
 from stream_app.training.export import export_encoder
 from stream_app.training.learner import Learner
 from stream_app.training.priors import count_priors
-from stream_app.training.sequences import user_sequences
+from stream_app.training.sequences import Vocabulary, user_sequences
 
 GOLDEN_USERS = 8
 GOLDEN_LENGTH = 50  # events: enough for the slow channels of the state to fill
@@ -44,7 +44,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Release:
-    """All parts of a bundle but its name, its ranking weights and its metrics."""
+    """All parts of a bundle but its name and its metrics."""
 
     encoder: EncoderSpec
     data: DataWindow
@@ -53,10 +53,11 @@ class Release:
     vectors: NDArray[np.float32]
     priors: Priors
     golden: list[GoldenHistory]
+    ranking: RankingWeights
 
     @classmethod
-    def of(cls, learner: Learner, table: EventTable, half_life_ms: float) -> Release:
-        """Export `learner`, trained on `table`; popularity decays with `half_life_ms`.
+    def of(cls, learner: Learner, table: EventTable, ranking: RankingWeights) -> Release:
+        """Export `learner`, trained on `table`, with counts for a ranking with these weights.
 
         Items with a vector come first in the catalogue, the ones seen too seldom behind them with
         a row of zeros: they can still be recommended by counts.
@@ -64,8 +65,7 @@ class Release:
         vocabulary, config = learner.vocabulary, learner.config.model
         vectors = np.zeros((len(vocabulary.items), config.dim), np.float32)
         vectors[: vocabulary.size] = learner.vectors()
-        places = np.full(len(table.item_ids), -1, np.int64)
-        places[vocabulary.items] = np.arange(len(vocabulary.items))
+        places = catalog_places(vocabulary, table)
         return cls(
             encoder=EncoderSpec(
                 kind=cast(Kind, config.kind),
@@ -83,15 +83,15 @@ class Release:
             graph=export_encoder(learner.encoder),
             items=[table.item_ids[item] for item in vocabulary.items],
             vectors=vectors,
-            priors=count_priors(table, places, len(vocabulary.items), half_life_ms),
+            priors=count_priors(table, places, len(vocabulary.items), ranking),
             golden=_golden(table, places),
+            ranking=ranking,
         )
 
     def write(
         self,
         path: Path,
         label: Label,
-        ranking: RankingWeights,
         metrics: Metrics | None = None,
         *,
         replace: bool = False,
@@ -110,19 +110,27 @@ class Release:
             priors=self.priors,
             golden=self.golden,
             metrics=metrics,
-            ranking=ranking,
+            ranking=self.ranking,
             replace=replace,
         )
 
 
+def catalog_places(vocabulary: Vocabulary, table: EventTable) -> NDArray[np.int64]:
+    """Catalogue position of every item number of `table`, -1 for an item that was never seen."""
+    places = np.full(len(table.item_ids), -1, np.int64)
+    places[vocabulary.items] = np.arange(len(vocabulary.items))
+    return places
+
+
 def _golden(table: EventTable, places: NDArray[np.int64]) -> list[GoldenHistory]:
     """The newest events of some users, from the shortest history to the longest."""
-    sequences = sorted(user_sequences(table), key=lambda one: len(one.items))
-    picks = np.linspace(0, len(sequences) - 1, min(GOLDEN_USERS, len(sequences))).astype(int)
-    return [
-        GoldenHistory(
-            places[sequences[at].items[-GOLDEN_LENGTH:]].astype(np.int32),
-            sequences[at].features[-GOLDEN_LENGTH:],
+    sequences = user_sequences(table)
+    order = np.argsort(sequences.lengths, kind="stable")
+    picks = np.linspace(0, len(order) - 1, min(GOLDEN_USERS, len(order))).astype(int)
+    golden = []
+    for sequence in (sequences[at] for at in order[picks].tolist()):
+        begin = max(len(sequence) - GOLDEN_LENGTH, 0)
+        golden.append(
+            GoldenHistory(places[sequence.items(begin)].astype(np.int32), sequence.features(begin))
         )
-        for at in picks
-    ]
+    return golden

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import click
 
 from stream_app.evaluation import Scoreboard
+from stream_app.training.config import TrainingError
 from stream_app.training.fit import Epoch
 
 COLUMNS = ("method", "hit rate@10", "NDCG@10", "MRR@10", "returning", "new users")
@@ -43,6 +45,27 @@ def make_report() -> Report:
     return RichReport()
 
 
+@contextmanager
+def open_report(tensorboard: Path | None, settings: str) -> Iterator[Report]:
+    """The report of a run with these settings, also written to a directory for TensorBoard.
+
+    Raises `TrainingError` where a directory is asked for and tensorboardX is not installed.
+    """
+    report = make_report()
+    if tensorboard is None:
+        yield report
+        return
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError:
+        raise TrainingError(
+            "--tensorboard needs tensorboardX: pip install 'stream-app[tensorboard]'"
+        ) from None
+    with SummaryWriter(str(tensorboard)) as writer:
+        writer.add_text("settings", f"```toml\n{settings}\n```")
+        yield TensorBoardReport(report, writer)
+
+
 class PlainReport:
     """Plain lines, at most ten for a bar."""
 
@@ -61,9 +84,12 @@ class PlainReport:
     @contextmanager
     def bar(self, total: int) -> Iterator[Callable[[int], None]]:
         step = max(1, total // 10)
+        shown = 0
 
         def update(done: int) -> None:
-            if done % step == 0:
+            nonlocal shown
+            if done // step > shown:
+                shown = done // step
                 self.note(f"{done:,} of {total:,} events")
 
         yield update
@@ -100,6 +126,35 @@ class RichReport(PlainReport):
         for row in table_rows(boards):
             drawn.add_row(*row)
         self._console.print(drawn)
+
+
+class TensorBoardReport:
+    """Another report, and its figures as events of TensorBoard.
+
+    Epochs with a validation figure are under `validation`, those of the training on the whole
+    window under `final`, and the comparison on events held out under `held_out`.
+    """
+
+    def __init__(self, shown: Report, writer: Any) -> None:
+        self._shown = shown
+        self._writer = writer
+        self.stage, self.note, self.bar = shown.stage, shown.note, shown.bar
+
+    def epoch(self, done: Epoch) -> None:
+        self._shown.epoch(done)
+        figures = {"loss": done.loss, "hit_rate": done.hit_rate, "ndcg": done.ndcg}
+        validated = done.ndcg == done.ndcg  # not NaN
+        phase = "validation" if validated else "final"
+        for name, value in figures.items():
+            if value == value:
+                self._writer.add_scalar(f"{phase}/{name}", value, done.number)
+        self._writer.flush()  # to be looked at while the run goes on
+
+    def table(self, title: str, boards: Mapping[str, Scoreboard]) -> None:
+        self._shown.table(title, boards)
+        for method, board in boards.items():
+            for name, value in board.all.asdict().items():
+                self._writer.add_scalar(f"held_out/{method}/{name}", value, 0)
 
 
 def epoch_text(done: Epoch) -> str:

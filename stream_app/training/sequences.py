@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -39,13 +40,55 @@ class Vocabulary:
         return cls(rows, items, size)
 
 
-class Sequence(NamedTuple):
-    """All events of one user in time order."""
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """All events of one user in time order, as places in a table: nothing is copied before use."""
 
-    user: int
-    items: NDArray[np.int32]
-    features: NDArray[np.float32]
-    timestamps_ms: NDArray[np.int64]
+    table: EventTable
+    places: NDArray[np.int32]
+    """`[n]` positions in `table`, ascending."""
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def items(self, begin: int = 0, stop: int | None = None) -> NDArray[np.int32]:
+        """Item numbers of the events `begin..stop`."""
+        return self.table.items[self.places[begin:stop]]
+
+    def features(self, begin: int = 0, stop: int | None = None) -> NDArray[np.float32]:
+        """Feature rows of the events `begin..stop`, as serving would compute them."""
+        before = max(begin - 1, 0)
+        times = self.table.timestamps_ms[self.places[before:stop]]
+        actions = self.table.actions[self.places[begin:stop]]
+        return sequence_features(actions, event_gaps(times)[begin - before :])
+
+
+@dataclass(frozen=True, slots=True)
+class Sequences:
+    """The sequences of many users: 4 bytes an event beside the table, and 16 a user."""
+
+    table: EventTable
+    order: NDArray[np.int32]
+    """`[n]` positions in `table`, the events of a user side by side in time order."""
+    starts: NDArray[np.int64]
+    """`[users]` where each user's events begin in `order`, and `stops` where they end."""
+    stops: NDArray[np.int64]
+
+    @property
+    def users(self) -> NDArray[np.int32]:
+        """`[users]` the number of each in `table.user_ids`."""
+        return self.table.users[self.order[self.starts]]
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """`[users]` events of each."""
+        return self.stops - self.starts
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, at: int) -> Sequence:
+        return Sequence(self.table, self.order[self.starts[at] : self.stops[at]])
 
 
 class Batch(NamedTuple):
@@ -59,22 +102,17 @@ class Batch(NamedTuple):
     """`[B, T]` row of the next item; `NO_ROW` where there is none or it has no vector."""
 
 
-def user_sequences(table: EventTable) -> list[Sequence]:
-    """Group a table by user; every user's features are those that serving would compute."""
-    order = np.argsort(table.users, kind="stable")
-    users = table.users[order]
-    starts = np.flatnonzero(np.diff(users, prepend=-1))
-    sequences = []
-    for start, stop in zip(starts, [*starts[1:], len(users)], strict=True):
-        at = order[start:stop]
-        times = table.timestamps_ms[at]
-        features = sequence_features(table.actions[at], event_gaps(times))
-        sequences.append(Sequence(int(users[start]), table.items[at], features, times))
-    return sequences
+def user_sequences(table: EventTable, shortest: int = 1) -> Sequences:
+    """Group a table by user, in order of user number; leave out those with fewer events."""
+    order = np.argsort(table.users, kind="stable").astype(np.int32)
+    counts = np.bincount(table.users, minlength=len(table.user_ids))
+    stops = np.cumsum(counts)
+    kept = counts >= max(shortest, 1)
+    return Sequences(table, order, (stops - counts)[kept], stops[kept])
 
 
 def epoch(
-    sequences: list[Sequence],
+    sequences: Sequences,
     vocabulary: Vocabulary,
     rng: np.random.Generator,
     *,
@@ -90,28 +128,34 @@ def epoch(
     Long histories are cut into pieces of `window` events at a place that changes every epoch, so
     that no event is always the first of its piece.
     """
-    pieces = []
-    for sequence in sequences:
-        length = len(sequence.items)
+    pieces = _pieces(sequences.lengths, rng, window)
+    lengths = pieces[:, 2] - pieces[:, 1]
+    order = np.argsort(lengths + rng.uniform(0, 8, len(pieces)), kind="stable")
+    cuts = [0]
+    longest = 0
+    for place, length in enumerate((lengths[order] - 1).tolist()):
+        longest = max(longest, length)
+        if place > cuts[-1] and (place - cuts[-1] + 1) * longest > batch_tokens:
+            cuts.append(place)
+            longest = length
+    bounds = [*zip(cuts, [*cuts[1:], len(order)], strict=True)]
+    for number in rng.permutation(len(bounds)).tolist():
+        chosen = pieces[order[slice(*bounds[number])]].tolist()
+        if chosen:
+            batch = [(sequences[at], begin, stop) for at, begin, stop in chosen]
+            yield pad(batch, vocabulary, lambda count: _lags(count, reach, rng))
+
+
+def _pieces(lengths: NDArray[np.int64], rng: np.random.Generator, window: int) -> NDArray[np.int32]:
+    """Pieces `[n, 3]` of sequences of these lengths: which sequence, begin, stop."""
+    pieces = array("i")
+    for at, length in enumerate(lengths.tolist()):
         first = int(rng.integers(1, window + 1)) if length > window + 1 else window
         for start in range(first - window, length - 1, window):
             begin, stop = max(start, 0), min(start + window + 1, length)
             if stop - begin > 1:
-                pieces.append((sequence, begin, stop))
-    lengths = np.array([stop - begin for _, begin, stop in pieces])
-    order = np.argsort(lengths + rng.uniform(0, 8, len(pieces)), kind="stable")
-    batches: list[list[int]] = [[]]
-    longest = 0
-    for at in order.tolist():
-        longest = max(longest, int(lengths[at]) - 1)
-        if batches[-1] and (len(batches[-1]) + 1) * longest > batch_tokens:
-            batches.append([])
-            longest = int(lengths[at]) - 1
-        batches[-1].append(at)
-    for number in rng.permutation(len(batches)).tolist():
-        if batches[number]:
-            batch = [pieces[at] for at in batches[number]]
-            yield pad(batch, vocabulary, lambda count: _lags(count, reach, rng))
+                pieces.extend((at, begin, stop))
+    return np.frombuffer(pieces, np.int32).reshape(-1, 3) if pieces else np.empty((0, 3), np.int32)
 
 
 def _lags(count: int, reach: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -131,12 +175,12 @@ def pad(
     targets = np.full((len(pieces), longest), NO_ROW, np.int64)
     features = np.zeros((len(pieces), longest, FEATURES), np.float32)
     for at, (sequence, begin, stop) in enumerate(pieces):
-        known = vocabulary.rows[sequence.items[begin:]]
         length = stop - begin - 1
         ahead = np.arange(1, length + 1)
         if lags is not None:
             further = ahead - 1 + lags(length)
-            ahead = np.where(further < len(known), further, ahead)
+            ahead = np.where(further < len(sequence) - begin, further, ahead)
+        known = vocabulary.rows[sequence.items(begin, begin + int(ahead.max(initial=0)) + 1)]
         rows[at, :length], targets[at, :length] = known[:length], known[ahead]
-        features[at, :length] = sequence.features[begin : stop - 1]
+        features[at, :length] = sequence.features(begin, stop - 1)
     return Batch(rows, features, targets)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from stream_app.datasets import EventTable
 from stream_app.training.fit import Validate
@@ -21,17 +24,27 @@ def validator(table: EventTable, since_ms: int, *, window: int) -> Validate:
     Items the user already had are not ranked; an item without a vector is a miss. Only users'
     last `window` events before the period are encoded.
     """
-    tasks = []
-    for sequence in user_sequences(table):
-        first = int(np.searchsorted(sequence.timestamps_ms, since_ms))
-        if first < len(sequence.items) and len(sequence.items) > 1:
-            tasks.append((sequence, max(first, 1)))
-    order = np.random.default_rng(0).permutation(len(tasks))
-    ranked = np.cumsum([len(tasks[at][0].items) - tasks[at][1] for at in order])
-    tasks = [tasks[at] for at in order[: int(np.searchsorted(ranked, EVENTS)) + 1]]
+    sequences = user_sequences(table)
+    recent = table.users[np.searchsorted(table.timestamps_ms, since_ms) :]
+    counts = np.bincount(recent, minlength=len(table.user_ids))[sequences.users]
+    chosen = np.flatnonzero((counts > 0) & (sequences.lengths > 1))
+    firsts = np.maximum(sequences.lengths - counts, 1)
+    order = chosen[np.random.default_rng(0).permutation(len(chosen))]
+    ranked = np.cumsum((sequences.lengths - firsts)[order])
+    order = order[: int(np.searchsorted(ranked, EVENTS)) + 1]
+    tasks = [(sequences[at], int(firsts[at])) for at in order.tolist()]
 
     def measure(learner: Learner) -> tuple[float, float]:
-        ranks = np.concatenate([_ranks(learner, *task, window) for task in tasks] or [np.zeros(0)])
+        with torch.no_grad():
+            vectors = learner.items()
+        ranks = np.concatenate(
+            [
+                _ranks(learner, vectors, sequence, *piece)
+                for sequence, first in tasks
+                for piece in _pieces(first, len(sequence), window, learner.encoder.window)
+            ]
+            or [np.zeros(0)]
+        )
         hits = ranks < K
         gains = np.where(hits, 1 / np.log2(ranks + 2), 0)
         return (float(hits.mean()), float(gains.mean())) if len(ranks) else (0.0, 0.0)
@@ -39,14 +52,27 @@ def validator(table: EventTable, since_ms: int, *, window: int) -> Validate:
     return measure
 
 
+def _pieces(first: int, length: int, window: int, context: int) -> Iterator[tuple[int, int, int]]:
+    """Pieces `begin`, `first`, `stop`: events `first`..`stop` are ranked, read from `begin` on.
+
+    An encoder that serves with no more than `context` events is not given more here, and never
+    less than half of them.
+    """
+    stride = max(1, context // 2) if context else max(1, length - first)
+    for start in range(first, length, stride):
+        stop = min(start + stride, length)
+        yield max(0, stop - 1 - context if context else first - window), start, stop
+
+
 @torch.no_grad()
-def _ranks(learner: Learner, sequence: Sequence, first: int, window: int) -> np.ndarray:
-    begin = max(first - window, 0)
-    batch = pad([(sequence, begin, len(sequence.items))], learner.vocabulary)
-    vectors = learner.items()
+def _ranks(
+    learner: Learner, vectors: Tensor, sequence: Sequence, begin: int, first: int, stop: int
+) -> np.ndarray:
+    """Ranks of the events `first`..`stop` of a user, from 0, infinite for a miss."""
+    batch = pad([(sequence, begin, stop)], learner.vocabulary)
     users = learner.users(batch, vectors)[0, first - 1 - begin :]
     targets = batch.targets[0, first - 1 - begin :]
-    had = learner.vocabulary.rows[sequence.items]
+    had = learner.vocabulary.rows[sequence.items()]
     ranks = np.full(len(targets), np.inf)
     for start in range(0, len(targets), LOGITS):
         scores = (users[start : start + LOGITS] @ vectors.t()).numpy()

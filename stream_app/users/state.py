@@ -44,7 +44,6 @@ NO_ITEM = 0
 """The item hash that stands for no item."""
 
 _EVENT = Packing("<QqBB")
-_ITEM = Packing("<Q")
 _SEEN = Packing("<I")
 _TIMESTAMP = Packing("<q")
 _TIMESTAMP_AT = 8  # bytes into an event
@@ -144,7 +143,7 @@ def apply(state: UserState, event: SourceEvent) -> tuple[UserState, Outcome]:
     event_ids = state.event_ids
     if event.event_id is not None:
         digest = id_digest(event.event_id)
-        if _holds(event_ids, digest):
+        if holds_digest(event_ids, digest):
             return _duplicate(state, offsets), Outcome.DUPLICATE
         event_ids = (event_ids + digest)[-_IDS_BYTES:]
     packed = _EVENT.pack(event.item, event.timestamp_ms, event.action, event.weight)
@@ -184,9 +183,10 @@ def apply(state: UserState, event: SourceEvent) -> tuple[UserState, Outcome]:
     return placed, Outcome.LATE if late else Outcome.TOO_LATE
 
 
-def newest_item(history: bytes) -> int:
-    """The item hash of the newest event of a packed history; `NO_ITEM` when it is empty."""
-    return _ITEM.unpack_from(history, len(history) - EVENT_BYTES)[0] if history else NO_ITEM
+def newest_events(history: bytes, count: int) -> bytes:
+    """The last `count` packed events of a history; bytes of zeros, `NO_ITEM`, before the first."""
+    size = count * EVENT_BYTES
+    return history[-size:].rjust(size, b"\0")
 
 
 def events_of(history: bytes) -> NDArray[np.void]:
@@ -234,7 +234,8 @@ def _advanced(offsets: dict[str, int], source: str, offset: int) -> dict[str, in
     return offsets
 
 
-def _holds(digests: bytes, digest: bytes) -> bool:
+def holds_digest(digests: bytes, digest: bytes) -> bool:
+    """Whether a digest is one of those that stand side by side in `digests`."""
     at = digests.find(digest)
     while at % DIGEST_BYTES and at >= 0:  # a match across two digests is none
         at = digests.find(digest, at + 1)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from stream_app.settings import Settings
 from stream_app.streaming import topics
+from stream_app.streaming.reading import committed_offsets, topic_reader
 from stream_app.streaming.topics import TopicsError, source_topics
 from stream_app.verify.gather import Gatherer, topics_read
 from stream_app.verify.judge import Judge
-from stream_app.verify.reading import committed_offsets, topic_reader
 from stream_app.verify.report import Report
 from stream_app.verify.scope import Scope
 

@@ -25,12 +25,12 @@ from schemas import (
 )
 from stream_app.settings import Settings
 from stream_app.streaming import topics
+from stream_app.streaming.reading import TopicReader, topic_reader
 from stream_app.streaming.retention import deleted_after_ms, read_configs
 from stream_app.streaming.rows import unseal
 from stream_app.streaming.topics import changelog_topic, source_topics
 from stream_app.users.codec import decode_state
 from stream_app.users.erasure import Erasure, begun_after, first_appended_ms
-from stream_app.verify.reading import TopicReader, topic_reader
 from stream_app.verify.rows import Record
 
 

@@ -24,12 +24,12 @@ from schemas import (
 )
 from schemas.codec import MAX_CLOCK_SKEW_MS
 from stream_app.settings import Settings
+from stream_app.streaming.reading import TopicReader
 from stream_app.streaming.topics import changelog_topic, source_topics
 from stream_app.verify.erasures import ErasureLog
 from stream_app.verify.events import DEAD, OPEN, EventLog
 from stream_app.verify.letters import Letters
 from stream_app.verify.lists import NOTHING, ListLog, decode_head
-from stream_app.verify.reading import TopicReader
 from stream_app.verify.report import Finding, Kind, Report
 from stream_app.verify.rows import Record, Rows
 from stream_app.verify.scope import Scope

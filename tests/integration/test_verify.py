@@ -19,9 +19,9 @@ from schemas import Click, Purchase
 from stream_app.demo.session import free_port
 from stream_app.recommender import Recommender
 from stream_app.settings import Settings
+from stream_app.streaming.reading import committed_offsets
 from stream_app.users.state import EVENT_BYTES, SourceEvent, apply
 from stream_app.verify import Kind, Report, Scope, verify
-from stream_app.verify.reading import committed_offsets
 from tests.integration.conftest import BUNDLE, PARTITIONS
 from tests.integration.installation import EPOCH, Installation
 from tests.integration.topics import applied_events, read, send, send_raw, wait_for

@@ -1,7 +1,8 @@
 """Which item follows which: counts that start from the bundle and learn from every event.
 
 First-order transition counts are the baseline that a sequence model has to beat, and a source
-that knows of a new item the moment somebody moves on to it.
+that knows of a new item the moment somebody moves on to it. Counting further lags, and both ways,
+makes them counts of what goes together, which are denser; the release says what was better.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ FAN_OUT = 32
 # A row whose counts pass this is halved: what happens now keeps weighing against the past, and
 # float32 keeps counting single events.
 _HALVE_AT = 100_000.0
+
+LAG_DECAY = 0.7
+"""How much less an item counts as following one that lies one event further back."""
 
 
 class TransitionStore:
@@ -70,16 +74,14 @@ class TransitionStore:
             self._counts.take(items, axis=0) / totals[..., None]
         )
 
-    def learn(self, previous: Indices, following: Indices) -> None:
-        """Count the transitions `previous[i] -> following[i]`; pairs with a -1 are left out."""
-        known = (previous >= 0) & (following >= 0) & (previous != following)
-        # One integer a pair: `np.unique` over columns would sort them as opaque records.
-        keys = previous[known].astype(np.int64) << 32 | following[known]
-        pairs, counts = np.unique(keys, return_counts=True)
-        if not len(counts):
+    def learn(self, previous: Indices, following: Indices, both_ways: bool = False) -> None:
+        """Count that `following` `[n]` came after `previous` `[n, L]`, its newest item first.
+
+        A -1 on either side is left out.
+        """
+        rows, items, added = weighted_pairs(previous, following, both_ways)
+        if not len(rows):
             return
-        rows, items = (pairs >> 32).astype(np.int32), pairs.astype(np.int32)
-        added = counts.astype(np.float32)
         np.add.at(self._totals, rows, added)
         matches = self._successors[rows] == items[:, None]
         held = matches.any(axis=1)
@@ -103,6 +105,27 @@ class TransitionStore:
         rows = np.unique(rows[self._totals[rows] > _HALVE_AT])
         self._counts[rows] *= 0.5
         self._totals[rows] *= 0.5
+
+
+def weighted_pairs(
+    previous: Indices, following: Indices, both_ways: bool
+) -> tuple[Indices, Indices, Floats]:
+    """Different pairs of row and successor, sorted, and their weight, from events `[n]`.
+
+    `previous` `[n, L]` are the items before each of `following` `[n]`, newest first.
+    """
+    lags = previous.shape[1]
+    rows, items = previous.ravel(), following.repeat(lags)
+    weights = np.tile(LAG_DECAY ** np.arange(lags), len(following))
+    known = (rows >= 0) & (items >= 0) & (rows != items)
+    rows, items, weights = rows[known], items[known], weights[known]
+    if both_ways:
+        rows, items = np.concatenate([rows, items]), np.concatenate([items, rows])
+        weights = np.tile(weights, 2)
+    # One integer a pair: `np.unique` over columns would sort them as opaque records.
+    pairs, inverse = np.unique(rows.astype(np.int64) << 32 | items, return_inverse=True)
+    added = np.bincount(inverse, weights, len(pairs)).astype(np.float32)
+    return (pairs >> 32).astype(np.int32), pairs.astype(np.int32), added
 
 
 def _without_repeats(successors: Indices) -> Indices:

@@ -77,5 +77,5 @@ def test_a_file_without_events_is_refused(tmp_path: Path) -> None:
 
 def test_bytes_that_are_not_text_are_refused_with_their_line(tmp_path: Path) -> None:
     (tmp_path / "ratings.csv").write_bytes(HEADER.encode() + b"1,1,4,100\n1,\xff\xfe,4,101\n")
-    with pytest.raises(DatasetError, match=r"ratings.csv:\d+: not readable as UTF-8"):
+    with pytest.raises(DatasetError, match=r"ratings.csv:3: item id is not readable as UTF-8"):
         read_movielens(tmp_path)

@@ -46,17 +46,18 @@ def test_an_unknown_action_counts_as_other(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("e.csv", "user_id,item_id,timestamp\nann,1,5\nann,,6\n", r"e.csv:3: item_id is ''"),
+        ("e.csv", "user_id,item_id,timestamp\nann,1,5\nann,,6\n", r"e.csv:3: item id is empty"),
         ("e.csv", "user_id,item_id,timestamp\nann,1,soon\n", r"e.csv:2: timestamp is 'soon'"),
-        ("e.csv", "user_id,item_id,timestamp\nann,1,-1\n", r"e.csv:2: timestamp is '-1'"),
-        ("e.csv", "user,item,time\nann,1,5\n", r"e.csv:2: user_id is None"),
-        ("e.csv", "user_id,item_id,timestamp\nann,1\n", r"e.csv:2: timestamp is None"),
+        ("e.csv", "user_id,item_id,timestamp\nann,1,-1\n", r"e.csv:2: the time is -1000 ms"),
+        ("e.csv", "user,item,time\nann,1,5\n", r"e.csv:1: the header is 'user,item,time'; an"),
+        ("e.csv", "user_id,item_id,timestamp\nann,1\n", r"e.csv:2: expected 3 fields, got 2"),
         ("e.jsonl", '{"user_id": "a", "item_id": "b", "timestamp": 1}\n{"user', r"e.jsonl:2: not"),
-        ("e.jsonl", "[1, 2]\n", r"e.jsonl:1: expected a JSON object"),
+        ("e.jsonl", "[1, 2]\n", r"e.jsonl:1: not a JSON object"),
         ("e.jsonl", '{"user_id": true, "item_id": "b", "timestamp": 1}', r"user_id is True"),
         ("e.jsonl", '{"user_id": "a", "item_id": "%s", "timestamp": 1}' % ("x" * 300), "256 bytes"),
         ("e.csv", "user_id,item_id,timestamp\n", r"holds no events"),
-        ("e.parquet", "", r"expected a file named .csv or .jsonl"),
+        ("e.parquet", "", r"e.parquet: not readable as Parquet"),
+        ("e.xlsx", "", r"expected a file named .csv, .jsonl or .parquet"),
     ],
 )
 def test_a_bad_file_is_refused_with_its_line(

@@ -152,13 +152,19 @@ def test_a_stage_that_fails_leaves_nothing_behind() -> None:
     np.testing.assert_array_equal(pipeline.rank(user, {}).items, expected.items)
 
 
+def learn_nothing(live: LiveStores, catalog_size: int) -> None:
+    none = np.zeros(0, np.int32)
+    times = np.zeros(0, np.int64)
+    live.learn(catalog_size, none.reshape(0, 1), none, times, np.zeros(0, np.bool_))
+
+
 def test_items_that_join_the_catalogue_fill_a_list_at_last() -> None:
     bundle = small_release(3)
     live = LiveStores.of(bundle)
     pipeline = build_pipeline(bundle, live, k=5)
     for name in ("new-1", "new-2"):
         bundle.catalog.index_or_add(name)
-    live.learn(5, *(np.zeros(0, np.int32),) * 2, np.zeros(0, np.int64), np.zeros(0, np.bool_))
+    learn_nothing(live, 5)
     ranked = pipeline.rank(one_user(np.zeros(DIM, np.float32), []), {})
     assert sorted(ranked.items[0].tolist()) == [0, 1, 2, 3, 4]
 
@@ -255,7 +261,7 @@ def test_items_beyond_the_ring_are_part_of_the_past() -> None:
     assert users.only(np.array([1, 2])).past.rows.tolist() == [0] * 140 + [1]
     assert users.rows(1, 2).past.items.tolist() == past.items[past.rows == 1].tolist()
     live = LiveStores.of(bundle)
-    live.learn(140, *(np.zeros(0, np.int32),) * 2, np.zeros(0, np.int64), np.zeros(0, np.bool_))
+    learn_nothing(live, 140)
     ranked = build_pipeline(bundle, live, k=5).rank(users, {})
     assert (ranked.items[1] == -1).all()  # has bought everything
     assert (ranked.items[[0, 2]] >= 0).all()

@@ -16,7 +16,7 @@ pairs = st.lists(st.tuples(st.integers(-1, 9), st.integers(-1, 9)), max_size=80)
 
 def learn(store: TransitionStore, some: list[tuple[int, int]]) -> None:
     array = np.array(some, np.int32).reshape(-1, 2)
-    store.learn(array[:, 0], array[:, 1])
+    store.learn(array[:, :1], array[:, 1])
 
 
 def counted(store: TransitionStore) -> dict[tuple[int, int], float]:

@@ -69,14 +69,16 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(table: EventTable, tmp_p
     checkpoint = tmp_path / "run.pt"
     fit(table, CONFIG, stop_after=2, checkpoint=checkpoint)
     epochs: list[int] = []
+    told: list[int] = []
     resumed, _ = fit(
         table,
         CONFIG,
         stop_after=4,
         checkpoint=checkpoint,
         on_epoch=lambda done: epochs.append(done.number),
+        on_resume=told.append,
     )
-    assert epochs == [3, 4]
+    assert (told, epochs) == ([2], [3, 4])
     np.testing.assert_array_equal(resumed.vectors(), whole.vectors())
 
 
@@ -85,6 +87,8 @@ def test_a_checkpoint_of_another_run_is_refused(table: EventTable, tmp_path: Pat
     fit(table, CONFIG, stop_after=1, checkpoint=checkpoint)
     with pytest.raises(TrainingError, match=r"another run \(seed differ\); delete it"):
         fit(table, replace(CONFIG, seed=9), checkpoint=checkpoint)
+    with pytest.raises(TrainingError, match=r"another run \(events, last event differ\)"):
+        fit(table.part(0, len(table) - 1), CONFIG, checkpoint=checkpoint)
     checkpoint.write_bytes(b"not a checkpoint")
     with pytest.raises(TrainingError, match="not a checkpoint of stream-app train"):
         fit(table, CONFIG, checkpoint=checkpoint)
@@ -115,7 +119,7 @@ def test_an_epoch_holds_every_pair_of_events_once(table: EventTable, window: int
         pair
         for one in sequences
         for pair in zip(
-            vocabulary.rows[one.items[:-1]], vocabulary.rows[one.items[1:]], strict=True
+            vocabulary.rows[one.items(0, -1)], vocabulary.rows[one.items(1)], strict=True
         )
     )
     assert found == expected
@@ -129,3 +133,19 @@ def test_rare_items_have_no_row() -> None:
     assert vocabulary.size == (counts >= 2).sum()
     assert (vocabulary.rows[counts < 2] == NO_ROW).all()
     assert sorted(vocabulary.items) == sorted(np.flatnonzero(counts))
+
+
+def test_features_of_a_part_are_those_of_the_whole(table: EventTable) -> None:
+    sequence = user_sequences(table)[3]
+    whole = sequence.features()
+    for begin, stop in ((0, 5), (1, 5), (4, len(sequence)), (2, 2)):
+        np.testing.assert_array_equal(sequence.features(begin, stop), whole[begin:stop])
+        np.testing.assert_array_equal(sequence.items(begin, stop), sequence.items()[begin:stop])
+
+
+def test_sequences_cost_four_bytes_an_event() -> None:
+    table = markov_table(users=50, length=40)
+    sequences = user_sequences(table, shortest=2)
+    assert sequences.order.nbytes == 4 * len(table)
+    assert len(sequences) == 50
+    assert not len(user_sequences(table, shortest=41))
