@@ -21,8 +21,10 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
 COMMANDS = {
+    "benchmark": ("stream_app.cli.benchmark", "Measure the speed of the encoder here."),
     "broker": ("stream_app.cli.broker", "Run an embedded Apache Kafka for development."),
     "bundle": ("stream_app.cli.bundle", "Sign or verify a model release, or make keys."),
+    "compile": ("stream_app.cli.compile", "Compile the encoder of a model release."),
     "dead-letters": ("stream_app.cli.dead_letters", "List or replay rejected messages."),
     "demo": ("stream_app.cli.demo", "Stream MovieLens through Kafka and watch lists change."),
     "erase": ("stream_app.cli.erase", "Remove what is known of a user, and get a receipt."),
@@ -30,6 +32,10 @@ COMMANDS = {
     "produce": ("stream_app.cli.produce", "Send events to the clicks and purchases topics."),
     "schemas": ("stream_app.cli.schemas", "Generate or check the published message schemas."),
     "tail": ("stream_app.cli.tail", "Follow a topic and print its messages."),
+    "text-encoder": (
+        "stream_app.cli.text_encoder",
+        "Make the encoder of item texts, or check one.",
+    ),
     "topics": ("stream_app.cli.topics", "Create or check the topics."),
     "train": ("stream_app.cli.train", "Train a model and write a bundle."),
     "verify": ("stream_app.cli.verify", "Check that nothing was lost, doubled or left behind."),

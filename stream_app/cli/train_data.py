@@ -16,10 +16,13 @@ import numpy as np
 from stream_app.cli.delivery import kafka_errors
 from stream_app.cli.options import settings_from
 from stream_app.datasets import AUTO, DatasetError, EventTable, TableBuilder, open_dataset
+from stream_app.datasets.texts import read_item_texts
+from stream_app.text import TextEncoder
 from stream_app.verify.scope import parse_since
 
 if TYPE_CHECKING:
     from stream_app.training.report import Report
+    from stream_app.training.texts import ItemTexts
 
 FILES = {"data": None, "movielens": "movielens", "events": "events"}
 """Options that name a file, and the format that each stands for."""
@@ -80,6 +83,38 @@ def _days(table: EventTable) -> str:
         datetime.fromtimestamp(int(table.timestamps_ms[at]) / 1000, UTC) for at in (0, -1)
     )
     return f", {first:%Y-%m-%d} to {last:%Y-%m-%d}"
+
+
+def read_texts(
+    options: Mapping[str, Any], table: EventTable, report: Report, *, unseen: bool
+) -> ItemTexts | None:
+    """The texts that the options of `stream-app train` ask for, as vectors.
+
+    Those of the items of `table`, and with `unseen` those of all items. Raises `UserError` for
+    what cannot be read, and a usage error for options that do not go together.
+    """
+    file, directory = options["texts"], options["text_encoder"]
+    if (file is None) != (directory is None):
+        raise click.UsageError(
+            "--texts and --text-encoder go together; make an encoder with "
+            "`stream-app text-encoder export --out DIR`"
+        )
+    if file is None:
+        return None
+    from stream_app.training.texts import ItemTexts
+
+    report.stage(f"Reading the texts of {file}")
+    encoder = TextEncoder.load(directory)
+    texts = read_item_texts(file)
+    seen = set(table.item_ids)
+    encoded = ItemTexts.encode(
+        texts,
+        encoder,
+        wanted=None if unseen else seen,
+        on_progress=lambda done: report.note(f"{done:,} texts"),
+    )
+    report.note(f"{len(seen.intersection(encoded.ids)):,} of {len(seen):,} items have a text")
+    return encoded
 
 
 def read_users(file: Path) -> frozenset[str]:

@@ -10,6 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stream_app.datasets import EventTable
 from stream_app.training.config import TrainingConfig
 from stream_app.training.fit import Epoch, OnEpoch, Validate, fit
@@ -30,6 +33,7 @@ def fit_best_kind(
     on_resume: Callable[[int], None],
     on_kind: Callable[[str, Epoch], None],
     checkpoint: Path | None = None,
+    texts: NDArray[np.float32] | None = None,
 ) -> tuple[Learner, Epoch]:
     """As `fit`; with `model.kind` of `auto`, the best of all kinds in `TRIED`.
 
@@ -44,6 +48,7 @@ def fit_best_kind(
             on_epoch=on_epoch,
             checkpoint=checkpoint,
             on_resume=on_resume,
+            texts=texts,
         )
     kept: tuple[Learner, Epoch] | None = None
     for kind in TRIED:
@@ -54,6 +59,7 @@ def fit_best_kind(
             on_epoch=on_epoch,
             checkpoint=checkpoint and checkpoint.with_name(f"{checkpoint.name}.{kind}"),
             on_resume=on_resume,
+            texts=texts,
         )
         on_kind(kind, best)
         if kept is None or best.ndcg > kept[1].ndcg * (1 + MARGIN):

@@ -84,6 +84,14 @@ class TrainingConfig:
     action_loss: float = 0.0
     """Weight of a second task, telling which action the next event is; 0: without it."""
     min_count: int = 3
-    """Items seen less often get no vector: there is nothing to learn it from."""
+    """Items seen less often get no vector of their own: there is nothing to learn it from."""
+    delta_max: float = 0.5
+    """With texts: how far an item's vector may be from what its text says, as a length beside 1."""
+    id_dropout: float = 0.15
+    """With texts: share of items that stand on their text alone in a batch."""
+    text_rank: int = 256
+    """With texts: principal components of the text vectors that are kept, at most."""
+    unseen_items: bool = False
+    """With texts: items that no event is on are part of the release as well."""
     seed: int = 0
     """Of everything random: the same seed and data give the same model on the same machine."""

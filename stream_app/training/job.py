@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_app.bundle import Manifest, RankingWeights, load_bundle
 from stream_app.datasets import EventTable
@@ -42,6 +43,7 @@ from stream_app.training.priors import count_priors
 from stream_app.training.ranking import fit_ranking
 from stream_app.training.release import Label, Release, catalog_places
 from stream_app.training.report import Report
+from stream_app.training.texts import ItemTexts
 from stream_app.training.validation import validator
 
 METHOD = "stream-app"
@@ -71,12 +73,19 @@ class Job:
     checkpoint: Path | None = None
     """Progress of the training that finds the settings; beside it, with `.final` appended to its
     name, that of the training on the whole window."""
+    texts: ItemTexts | None = None
+    """What the items' texts say: then new items can be given a vector."""
 
     @property
     def final_checkpoint(self) -> Path | None:
         """Where the progress of the second training is kept."""
         path = self.checkpoint
         return None if path is None else path.with_name(path.name + ".final")
+
+    @property
+    def text_rows(self) -> NDArray[np.float32] | None:
+        """Text vectors `[items of the table, t]`, if there are texts."""
+        return self.texts.rows(self.table.item_ids) if self.texts is not None else None
 
 
 @dataclass(frozen=True)
@@ -105,13 +114,14 @@ def run(job: Job, report: Report) -> Manifest:
         learner, _ = fit(
             window,
             settings.config,
+            texts=job.text_rows,
             stop_after=settings.epochs,
             on_epoch=report.epoch,
             checkpoint=job.final_checkpoint,
             on_resume=lambda epoch: _tell_resumed(report, job.final_checkpoint, epoch),
         )
         report.stage("Exporting")
-        release = Release.of(learner, window, settings.ranking)
+        release = Release.of(learner, window, settings.ranking, job.texts)
         if len(held_out):
             draft = Path(scratch) / "draft"
             release.write(draft, job.label)
@@ -134,6 +144,7 @@ def _choose(
     learner, best = fit_best_kind(
         past,
         job.config,
+        texts=job.text_rows,
         validate=validator(window, int(recent.timestamps_ms[0]), window=job.config.window),
         on_epoch=report.epoch,
         checkpoint=job.checkpoint,
@@ -151,7 +162,7 @@ def _choose(
     report.note(f"half-life of popularity: {half_life_days:g} days")
     trial = scratch / "trial"
     start = RankingWeights(temperature=job.config.temperature, trend_half_life_days=half_life_days)
-    release = Release.of(learner, past, start)
+    release = Release.of(learner, past, start, job.texts)
     release.write(trial, job.label)
     places = catalog_places(learner.vocabulary, past)
     ranking = fit_ranking(

@@ -29,13 +29,17 @@ class Learner:
     """
 
     def __init__(
-        self, config: TrainingConfig, vocabulary: Vocabulary, text_vectors: Tensor | None = None
+        self,
+        config: TrainingConfig,
+        vocabulary: Vocabulary,
+        texts: NDArray[np.float32] | None = None,
     ) -> None:
+        """Start with random weights; `texts` `[items of the table, t]` are what their texts say."""
         torch.manual_seed(config.seed)
         self.config = config
         self.vocabulary = vocabulary
         self.encoder = build_encoder(config.model)
-        self.items = build_items(config, vocabulary, text_vectors)
+        self.items = build_items(config, vocabulary, texts)
         self.head = TrainedActionHead(config.model) if config.action_loss else None
         self.epoch = 0
         self._steps = 0
@@ -96,6 +100,7 @@ class Learner:
         # Seeded anew for every epoch: a run that was stopped goes on exactly as it would have.
         self._rng = np.random.default_rng([config.seed, self.epoch])
         self.encoder.dropout.seed([config.seed, self.epoch])
+        self.items.seed([config.seed, self.epoch])
         batches = epoch(
             sequences,
             self.vocabulary,

@@ -27,17 +27,26 @@ class Vocabulary:
     """`[all items seen]` item numbers, the ones with a row first, most frequent first."""
     size: int
     """Number of rows."""
+    counts: NDArray[np.int64]
+    """`[all items seen]` events on each, in the order of `items`."""
 
     @classmethod
-    def of(cls, table: EventTable, min_count: int) -> Vocabulary:
-        """Number the items of `table`; those seen fewer than `min_count` times get no row."""
+    def of(
+        cls, table: EventTable, min_count: int, described: NDArray[np.bool_] | None = None
+    ) -> Vocabulary:
+        """Number the items of `table`; those seen fewer than `min_count` times get no row.
+
+        Unless they are `described` `[items of the table]`: a text gives a vector to any item.
+        """
         counts = np.bincount(table.items, minlength=len(table.item_ids))
-        order = np.argsort(-counts, kind="stable")
-        items = order[: int((counts > 0).sum())]
-        size = int((counts >= max(min_count, 1)).sum())
+        kept = counts >= max(min_count, 1)
+        if described is not None:
+            kept |= described & (counts > 0)
+        items = np.lexsort((-counts, ~kept))[: int((counts > 0).sum())]
+        size = int(kept.sum())
         rows = np.full(len(counts), NO_ROW, np.int64)
         rows[items[:size]] = np.arange(size)
-        return cls(rows, items, size)
+        return cls(rows, items, size, counts[items])
 
 
 @dataclass(frozen=True, slots=True)
