@@ -61,6 +61,7 @@ def run(settings: Settings) -> None:
         settings.bundle,
         backend=settings.backend,
         index=settings.index,
+        precision=settings.precision,
         public_key=settings.bundle_public_key,
     )
     recommender = Recommender(bundle, k=settings.list_length, filters=settings.filter_names)

@@ -46,7 +46,7 @@ OF_ACTIONS = ("action", "default", "gap buckets")
 # Repeats are what shops show, and films are seen once. Sessions are short: small batches.
 SETTINGS: Mapping[str, dict[str, Any]] = {
     "yoochoose": {"batch_tokens": 512, "item_dropout": 0.0, "min_count": 1, "epochs": 10},
-    "movielens": {"epochs": 40},
+    "movielens": {"batch_tokens": 1024, "epochs": 20},
 }
 
 

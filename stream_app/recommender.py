@@ -17,6 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from schemas.messages import Click, Purchase, Recommendation, ServingModel, Trigger
@@ -223,6 +224,8 @@ class Recommender:
         ranked = self._pipeline.rank(users, stages)
         began = time.thread_time()
         now_ms = self._clock()
+        if self._model.backend != self.bundle.encoder.backend:  # the first one broke
+            self._model = msgspec.structs.replace(self._model, backend=self.bundle.encoder.backend)
         made = [
             Recommendation(
                 rec_id=_rec_id(user_id, newest[user_id]),

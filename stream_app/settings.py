@@ -64,7 +64,13 @@ class Settings:
     bundle_public_key: str = _setting(
         "", "PEM file of an Ed25519 key; when set, only bundles signed with it are loaded"
     )
-    backend: str = _setting("auto", "what runs the encoder: `auto` or `onnxruntime`")
+    backend: str = _setting(
+        "auto",
+        "what runs the encoder: `auto`, `onnxruntime`, `tensorrt`, `tensorrt_rtx` or `torch`",
+    )
+    precision: str = _setting(
+        "fp32", "the graph of the bundle to run: `fp32`, or `fp16` or `int8` where it holds one"
+    )
     index: str = _setting("auto", "item index: `auto` (by catalogue size), `exact` or `hnsw`")
     list_length: int = _setting(10, "items per recommendation, `k`")
     filters: str = _setting(
@@ -102,6 +108,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         _choice(self, "output_encoding", ("msgpack", "json"))
+        _choice(self, "precision", ("fp32", "fp16", "int8"))
         _choice(self, "index", ("auto", "exact", "hnsw"))
         _choice(self, "state_store", ("memory", "rocksdb"))
         _choice(self, "log_level", ("debug", "info", "warning", "error"))

@@ -60,13 +60,15 @@ def load_bundle(
     *,
     backend: str = "auto",
     index: str = "auto",
+    precision: str = "fp32",
     public_key: Path | str | None = None,
 ) -> Bundle:
     """Verify, load and try out the bundle in the directory `path`.
 
     `backend` is one of `stream_app.encoders.load.BACKENDS`, `index` one of
-    `stream_app.retrieval.INDEX_KINDS`. With `public_key`, a PEM file, the bundle must be signed
-    with that key, which is checked before anything of it is interpreted. Raises `BundleError` when
+    `stream_app.retrieval.INDEX_KINDS`, `precision` is `fp32` or that of a variant of the
+    bundle. With `public_key`, a PEM file, the bundle must be signed with that key, which is checked
+    before anything of it is interpreted. Raises `BundleError` when
     a file is missing, damaged or does not fit the others, or the golden batch does not come out as
     recorded; and `EncoderError` for a backend that is not available or a graph that it cannot run.
     """
@@ -85,7 +87,6 @@ def load_bundle(
         priors = decode_priors(contents[PRIORS_FILE], len(ids))
     with _explained(path, PROJECTION_FILE):
         text = decode_text(manifest.text, contents, dim=spec.dim)
-    encoder = load_encoder(spec, path, backend, graph=contents[spec.graph_file])
     with _explained(path, GOLDEN_FILE):
         golden = decode_golden(
             contents[GOLDEN_FILE],
@@ -94,8 +95,17 @@ def load_bundle(
             state_size=spec.state_size,
             dim=spec.dim,
         )
+    users = golden.users
+
+    def try_out(candidate: SequenceEncoder) -> None:
+        nonlocal users
+        users = check_golden(golden, catalog, candidate, precision)
+
+    graph = contents[graph_file(path, manifest, precision)]
     with _explained(path, "golden batch"):
-        users = check_golden(golden, catalog, encoder)
+        encoder = load_encoder(
+            spec, path, backend, graph=graph, precision=precision, accept=try_out
+        )
         if item_index.kind != "exact":
             item_index = _good_enough(item_index, catalog, users, may_replace=index == "auto")
     return Bundle(path, manifest, encoder, catalog, item_index, priors, text)
@@ -108,6 +118,19 @@ def _explained(path: Path, what: str) -> Iterator[None]:
         yield
     except (ValueError, msgspec.MsgspecError) as error:
         raise BundleError(f"bundle {path}: {what}: {error}; {REBUILD}") from error
+
+
+def graph_file(path: Path, manifest: Manifest, precision: str) -> str:
+    """The file with the graph of the encoder of the bundle at `path`; raises `BundleError`."""
+    if precision == "fp32":
+        return manifest.encoder.graph_file
+    for name, variant in manifest.variants.items():
+        if name == precision:
+            return variant.file
+    raise BundleError(
+        f"bundle {path}: holds no {precision} graph; make it with "
+        f"`stream-app compile {path} --precision fp16` or `int8`"
+    )
 
 
 def _decode_vectors(raw: bytes, items: int, dim: int) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -35,6 +35,7 @@ Label = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$
 FileName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 Weight = Annotated[float, msgspec.Meta(ge=0, le=1000)]
+Precision = Literal["fp16", "int8"]
 
 
 class DataWindow(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +70,14 @@ class RankingWeights(msgspec.Struct, frozen=True, kw_only=True):
     """After so many days an event counts half as much for the decayed popularity."""
 
 
+class Variant(msgspec.Struct, frozen=True, kw_only=True):
+    """The encoder's graph in fewer bits, made by `stream-app compile`."""
+
+    file: FileName
+    measured: dict[str, float] = {}
+    """What it loses: differences over the golden batch, NDCG@10 where it was measured."""
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """`manifest.json`; fields are only added, with defaults, while the schema version stays."""
 
@@ -84,6 +93,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     ranking: RankingWeights = RankingWeights()
     text: TextSpec | None = None
     """What reads the text of items; null where items are known by their id alone."""
+    variants: dict[Precision, Variant] = {}
+    """The graph in other precisions; the graph itself is `fp32`."""
     files: dict[FileName, Sha256]
     """SHA-256 by file name, for every file of the bundle but this one."""
 
@@ -145,7 +156,8 @@ def parse_manifest(path: Path, raw: bytes) -> Manifest:
         manifest = msgspec.json.decode(raw, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BundleError(f"bundle {path}: {MANIFEST_FILE} is not valid: {error}") from error
-    required = (manifest.encoder.graph_file, *REQUIRED_FILES)
+    variants = [variant.file for variant in manifest.variants.values()]
+    required = (manifest.encoder.graph_file, *REQUIRED_FILES, *variants)
     missing = [name for name in required if name not in manifest.files]
     if missing:
         raise BundleError(f"bundle {path}: {MANIFEST_FILE} lists no {missing[0]}; {REBUILD}")

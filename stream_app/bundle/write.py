@@ -33,6 +33,7 @@ from stream_app.bundle.priors import Priors, encode_priors
 from stream_app.bundle.text import PROJECTION_FILE, TextProjector, encode_projection
 from stream_app.catalog import Catalog
 from stream_app.encoders import EncoderError, EncoderSpec, load_encoder
+from stream_app.encoders.load import ON_CPU
 
 
 def write_bundle(
@@ -78,9 +79,9 @@ def write_bundle(
         }
         if text is not None:
             files[PROJECTION_FILE] = encode_projection(text.projection)
-        _write_files(draft, files)
+        write_files(draft, files)
         expected = _golden_bytes(draft, encoder, items, stored, golden)
-        _write_files(draft, {GOLDEN_FILE: expected})
+        write_files(draft, {GOLDEN_FILE: expected})
         files[GOLDEN_FILE] = expected
         manifest = Manifest(
             name=name,
@@ -93,9 +94,11 @@ def write_bundle(
             text=text.spec if text is not None else None,
             files={file: hashlib.sha256(raw).hexdigest() for file, raw in files.items()},
         )
-        _write_files(draft, {MANIFEST_FILE: encode_manifest(manifest)})
-        load_bundle(draft, index="exact")  # what does not load must not be published
-        _publish(draft, path)
+        write_files(draft, {MANIFEST_FILE: encode_manifest(manifest)})
+        load_bundle(
+            draft, backend=ON_CPU, index="exact"
+        )  # what does not load must not be published
+        publish(draft, path)
     except ValueError as error:
         raise BundleError(f"bundle {path} cannot be written: {error}") from error
     except (BundleError, EncoderError) as error:
@@ -123,10 +126,10 @@ def _golden_bytes(
 ) -> bytes:
     """`golden.npz` as computed from the stored vectors by the encoder that will serve."""
     catalog = Catalog(items, stored)
-    return encode_golden(make_golden(histories, catalog, load_encoder(spec, draft)))
+    return encode_golden(make_golden(histories, catalog, load_encoder(spec, draft, ON_CPU)))
 
 
-def _write_files(directory: Path, files: Mapping[str, bytes]) -> None:
+def write_files(directory: Path, files: Mapping[str, bytes]) -> None:
     """Write files and wait until they are on the disk."""
     for name, raw in files.items():
         with (directory / name).open("wb") as file:
@@ -135,7 +138,7 @@ def _write_files(directory: Path, files: Mapping[str, bytes]) -> None:
             os.fsync(file.fileno())
 
 
-def _publish(draft: Path, path: Path) -> None:
+def publish(draft: Path, path: Path) -> None:
     """Give the finished directory its name; an older bundle there is set aside, then removed."""
     draft.chmod(0o755)  # temporary directories are private
     if not path.exists():

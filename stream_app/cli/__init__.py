@@ -21,8 +21,10 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
 COMMANDS = {
+    "benchmark": ("stream_app.cli.benchmark", "Measure the speed of the encoder here."),
     "broker": ("stream_app.cli.broker", "Run an embedded Apache Kafka for development."),
     "bundle": ("stream_app.cli.bundle", "Sign or verify a model release, or make keys."),
+    "compile": ("stream_app.cli.compile", "Compile the encoder of a model release."),
     "dead-letters": ("stream_app.cli.dead_letters", "List or replay rejected messages."),
     "demo": ("stream_app.cli.demo", "Stream MovieLens through Kafka and watch lists change."),
     "erase": ("stream_app.cli.erase", "Remove what is known of a user, and get a receipt."),

@@ -79,6 +79,8 @@ class Metrics:
         """`clock` gives Unix seconds, as event times do."""
         self._clock = clock
         self._lagging: set[tuple[str, int]] = set()
+        self._serving: Bundle | None = None
+        self._named_backend = ""
         self._latency = BatchHistogram(
             "stream_app_feedback_to_recommendation_seconds",
             "From an event's append to the acknowledgement of the list that covers it.",
@@ -188,6 +190,7 @@ class Metrics:
     def progress(self, seen: Progress) -> None:
         """Readiness and lag as just seen; partitions that went to another worker disappear."""
         self._ready.set(seen.ready and bool(seen.partitions))
+        self._name_backend()
         for topic, partition in self._lagging - seen.partitions.keys():
             self._lag.remove(topic, str(partition))
         for (topic, partition), progress in seen.partitions.items():
@@ -197,7 +200,15 @@ class Metrics:
     def release(self, bundle: Bundle) -> None:
         """This release serves from now on."""
         manifest = bundle.manifest
-        self._release.clear()
-        self._release.labels(manifest.name, manifest.version, bundle.encoder.backend).set(1)
+        self._serving, self._named_backend = bundle, ""
+        self._name_backend()
         self._release_created.set(manifest.created_at.timestamp())
         self._index_size.set(len(bundle.index))
+
+    def _name_backend(self) -> None:
+        """Show the release with what runs its encoder now: one that breaks is replaced."""
+        if self._serving is None or self._named_backend == self._serving.encoder.backend:
+            return
+        manifest, self._named_backend = self._serving.manifest, self._serving.encoder.backend
+        self._release.clear()
+        self._release.labels(manifest.name, manifest.version, self._named_backend).set(1)

@@ -11,10 +11,12 @@ import shutil
 import msgspec
 import numpy as np
 import pytest
+from onnx_step import StepModel
 from sample_bundle import bundle_parts, write_sample_bundle
 
 from stream_app.bundle import BundleError, Priors, load, load_bundle, write_bundle
-from stream_app.encoders import EncoderError, History
+from stream_app.encoders import EncoderError, History, OnnxEncoder
+from stream_app.encoders import load as encoders_load
 from stream_app.retrieval import build
 
 FILES = ["step.onnx", "items.msgpack", "vectors.npy", "priors.npz", "golden.npz"]
@@ -96,7 +98,18 @@ def test_an_approximate_index_that_misses_too_much_does_not_serve(original, monk
 
 
 def test_a_backend_that_is_not_available_is_named(original):
-    with pytest.raises(EncoderError, match="'tensorrt' is not available"):
+    with pytest.raises(EncoderError, match="encoder backend 'cuda' is unknown; use one of"):
+        load_bundle(original, backend="cuda")
+
+
+def test_a_backend_that_fails_the_golden_batch_serves_under_no_name(original, monkeypatch):
+    def another(name, spec, graph, precision, on_cpu):
+        """What is loaded under the name of a GPU: the graph of another seed."""
+        return OnnxEncoder("x", graph=StepModel(seed=1).onnx_bytes())
+
+    monkeypatch.setattr(encoders_load, "_open", another)
+    assert load_bundle(original).encoder.backend == "onnxruntime-cpu"
+    with pytest.raises(BundleError, match="golden batch: states on onnxruntime-cpu differ"):
         load_bundle(original, backend="tensorrt")
 
 

@@ -117,12 +117,3 @@ def test_other_sizes_than_the_manifest_says_are_refused(directory):
     spec = EncoderSpec(kind="recurrent", dim=8, state_size=13, features=5)
     with pytest.raises(EncoderError, match="state_size is 12, but the manifest says 13"):
         load_encoder(spec, directory)
-
-
-@pytest.mark.parametrize(
-    ("backend", "why"),
-    [("tensorrt", "not available in this release"), ("torch", "not available"), ("x", "unknown")],
-)
-def test_a_backend_that_is_not_there_is_named(directory, backend, why):
-    with pytest.raises(EncoderError, match=f"'{backend}' is {why}.*; use one of .*onnxruntime"):
-        load_encoder(SPEC, directory, backend)
