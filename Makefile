@@ -58,7 +58,7 @@ format: $(VENV)/.all
 lock: $(VENV)/.uv
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
-	    --extra train --extra rocksdb --extra demo --extra dev pyproject.toml -o requirements.lock
+	    --extra train --extra text-model --extra rocksdb --extra demo --extra dev pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
@@ -69,8 +69,8 @@ $(VENV)/.demo: $(VENV)/.uv pyproject.toml requirements.lock
 	@touch $@
 
 $(VENV)/.all: $(VENV)/.uv pyproject.toml requirements.lock
-	@echo "installing stream-app[train,rocksdb,demo,dev] into $(VENV) (torch: a large download)"
-	@$(INSTALL) --editable '.[train,rocksdb,demo,dev]'
+	@echo "installing stream-app[train,text-model,rocksdb,demo,dev] into $(VENV) (torch: a large download)"
+	@$(INSTALL) --editable '.[train,text-model,rocksdb,demo,dev]'
 	@touch $@ $(VENV)/.demo
 
 # uv itself, with the hash that the lock has for it.

@@ -5,6 +5,7 @@ from stream_app.bundle.golden import GoldenHistory
 from stream_app.bundle.load import Bundle, load_bundle
 from stream_app.bundle.manifest import DataWindow, Manifest, RankingWeights
 from stream_app.bundle.priors import FANOUT, Priors
+from stream_app.bundle.text import TextProjector, TextSpec
 from stream_app.bundle.write import write_bundle
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "Manifest",
     "Priors",
     "RankingWeights",
+    "TextProjector",
+    "TextSpec",
     "load_bundle",
     "write_bundle",
 ]

@@ -25,6 +25,7 @@ from stream_app.bundle.manifest import (
     read_verified,
 )
 from stream_app.bundle.priors import Priors, decode_priors
+from stream_app.bundle.text import PROJECTION_FILE, TextProjector, decode_text
 from stream_app.catalog import Catalog
 from stream_app.encoders import SequenceEncoder, load_encoder
 from stream_app.retrieval import INDEX_KINDS, ItemIndex, build_index, recall
@@ -45,6 +46,8 @@ class Bundle:
     catalog: Catalog
     index: ItemIndex
     priors: Priors
+    text: TextProjector | None = None
+    """Vectors for new items from their text; None where the release knows items by id alone."""
 
     @property
     def release(self) -> str:
@@ -82,6 +85,8 @@ def load_bundle(
         item_index = build_index(catalog.vectors, index)
     with _explained(path, PRIORS_FILE):
         priors = decode_priors(contents[PRIORS_FILE], len(ids))
+    with _explained(path, PROJECTION_FILE):
+        text = decode_text(manifest.text, contents, dim=spec.dim)
     with _explained(path, GOLDEN_FILE):
         golden = decode_golden(
             contents[GOLDEN_FILE],
@@ -103,7 +108,7 @@ def load_bundle(
         )
         if item_index.kind != "exact":
             item_index = _good_enough(item_index, catalog, users, may_replace=index == "auto")
-    return Bundle(path, manifest, encoder, catalog, item_index, priors)
+    return Bundle(path, manifest, encoder, catalog, item_index, priors, text)
 
 
 @contextmanager

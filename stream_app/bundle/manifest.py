@@ -18,6 +18,7 @@ from stream_app.bundle.files import (
     read_file,
     refuse_others,
 )
+from stream_app.bundle.text import TextSpec, check_listed
 from stream_app.encoders import EncoderSpec
 
 SCHEMA_VERSION = 1
@@ -92,12 +93,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     ranking: RankingWeights = RankingWeights()
     variants: dict[Precision, Variant] = {}
     """The graph in other precisions; the graph itself is `fp32`."""
+    text: TextSpec | None = None
+    """What reads the text of items; null where items are known by their id alone."""
     files: dict[FileName, Sha256]
     """SHA-256 by file name, for every file of the bundle but this one."""
 
     def __post_init__(self) -> None:
         if self.created_at.tzinfo is None:
             raise ValueError(f"created is {self.created!r}; an offset from UTC is missing")
+        check_listed(self.text, self.files)
 
     @property
     def created_at(self) -> datetime:

@@ -30,6 +30,7 @@ from stream_app.bundle.manifest import (
     encode_manifest,
 )
 from stream_app.bundle.priors import Priors, encode_priors
+from stream_app.bundle.text import PROJECTION_FILE, TextProjector, encode_projection
 from stream_app.catalog import Catalog
 from stream_app.encoders import EncoderError, EncoderSpec, load_encoder
 from stream_app.encoders.load import ON_CPU
@@ -47,6 +48,8 @@ def write_bundle(
     vectors: NDArray[np.floating],
     priors: Priors,
     golden: Sequence[GoldenHistory],
+    text: TextProjector | None = None,
+    optional: Mapping[str, bytes] | None = None,
     metrics: Mapping[str, float | dict[str, float]] | None = None,
     ranking: RankingWeights | None = None,
     created: str | None = None,
@@ -54,9 +57,10 @@ def write_bundle(
 ) -> Manifest:
     """Write a release to the directory `path` and return its manifest.
 
-    `graph` is the encoder as ONNX, by the contract of `stream_app.encoders.onnx`.
-    `vectors` `[N, d]` are unit rows in the order of `items`, stored as float16. What the golden
-    histories must give is computed here, with the encoder that will serve. `created` is now
+    `graph` is the encoder as ONNX, by the contract of `stream_app.encoders.onnx`. `vectors`
+    `[N, d]` are unit rows in the order of `items`, stored as float16. What the golden histories
+    must give is computed here, with the encoder that will serve. `text` is how new items get a
+    vector, if they can; `optional` holds files by name that no worker needs. `created` is now
     unless given. An existing bundle is only written over with `replace`. Raises `BundleError` or
     `EncoderError` where the parts do not fit each other; nothing is then left at `path`.
     """
@@ -71,7 +75,10 @@ def write_bundle(
             ITEMS_FILE: msgspec.msgpack.encode(list(items)),
             VECTORS_FILE: encode_npy(stored),
             PRIORS_FILE: encode_priors(priors),
+            **(optional or {}),
         }
+        if text is not None:
+            files[PROJECTION_FILE] = encode_projection(text.projection)
         write_files(draft, files)
         expected = _golden_bytes(draft, encoder, items, stored, golden)
         write_files(draft, {GOLDEN_FILE: expected})
@@ -84,12 +91,12 @@ def write_bundle(
             data=data,
             metrics=dict(metrics or {}),
             ranking=ranking or RankingWeights(),
+            text=text.spec if text is not None else None,
             files={file: hashlib.sha256(raw).hexdigest() for file, raw in files.items()},
         )
         write_files(draft, {MANIFEST_FILE: encode_manifest(manifest)})
-        load_bundle(
-            draft, backend=ON_CPU, index="exact"
-        )  # what does not load must not be published
+        # What does not load must not be published.
+        load_bundle(draft, backend=ON_CPU, index="exact")
         publish(draft, path)
     except ValueError as error:
         raise BundleError(f"bundle {path} cannot be written: {error}") from error

@@ -18,6 +18,7 @@ from stream_app.training.settings_file import as_toml, load_config, training_set
 if TYPE_CHECKING:
     from stream_app.training.config import TrainingConfig
     from stream_app.training.job import Job
+    from stream_app.training.texts import ItemTexts
 
 NEEDED = ("torch", "onnx", "onnxscript")
 PATH = click.Path(path_type=Path)
@@ -63,6 +64,14 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
     default=0,
     show_default=True,
     help="Bad records of a file that are passed over before reading ends with an error.",
+)
+@click.option(
+    "--texts",
+    type=PATH,
+    help="What items say of themselves: .csv or .jsonl with item_id and text, or movies.csv.",
+)
+@click.option(
+    "--text-encoder", type=PATH, help="With --texts: directory of `stream-app text-encoder export`."
 )
 @click.option("--out", type=PATH, help="The bundle to write.")
 @click.option("--replace", is_flag=True, help="Write over an existing bundle.")
@@ -110,7 +119,7 @@ def command(**options: Any) -> None:
         )
     import torch
 
-    from stream_app.cli.train_data import read_table
+    from stream_app.cli.train_data import read_table, read_texts
     from stream_app.training.job import run
     from stream_app.training.report import open_report
 
@@ -118,10 +127,16 @@ def command(**options: Any) -> None:
         torch.set_num_threads(options["threads"])
     with open_report(options["tensorboard"], as_toml(config)) as report:
         table = read_table(options, {name: options[name] for name in CONNECTION}, report)
-        run(_job(table, config, options), report)
+        texts = read_texts(options, table, report, unseen=config.unseen_items)
+        run(_job(table, texts, config, options), report)
 
 
-def _job(table: EventTable, config: TrainingConfig, options: Mapping[str, Any]) -> Job:
+def _job(
+    table: EventTable,
+    texts: ItemTexts | None,
+    config: TrainingConfig,
+    options: Mapping[str, Any],
+) -> Job:
     from stream_app.training.job import Job
     from stream_app.training.release import Label
 
@@ -134,4 +149,5 @@ def _job(table: EventTable, config: TrainingConfig, options: Mapping[str, Any]) 
         train_fraction=options["train_fraction"],
         replace=options["replace"],
         checkpoint=options["checkpoint"],
+        texts=texts,
     )

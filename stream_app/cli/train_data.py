@@ -6,18 +6,23 @@ import asyncio
 import time
 from collections.abc import Mapping, Set
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
 from stream_app.cli.delivery import kafka_errors
 from stream_app.cli.options import settings_from
 from stream_app.datasets import AUTO, DatasetError, EventTable, TableBuilder, open_dataset
+from stream_app.datasets.texts import read_item_texts
+from stream_app.text import TextEncoder
 from stream_app.verify.scope import parse_since
 
 if TYPE_CHECKING:
     from stream_app.training.report import Report
+    from stream_app.training.texts import ItemTexts
 
 FILES = {"data": None, "movielens": "movielens", "events": "events"}
 """Options that name a file, and the format that each stands for."""
@@ -41,11 +46,25 @@ def read_table(options: Mapping[str, Any], flags: Mapping[str, Any], report: Rep
     )
     erased = read_users(options["erased"]) if options["erased"] else frozenset()
     if options["from_topics"]:
-        return _from_topics(options, flags, report, erased, since_ms, until_ms)
-    name = given[0]
-    table = _from_file(
-        options[name], FILES[name] or options["format"] or AUTO, options, report, erased
+        table = _from_topics(options, flags, report, erased, since_ms, until_ms)
+    else:
+        name = given[0]
+        format = FILES[name] or options["format"] or AUTO
+        table = _from_file(options[name], format, options, report, erased)
+        table = _of_time(table, since_ms, until_ms)
+    report.note(
+        f"{len(table):,} events of {len(np.unique(table.users)):,} users on "
+        f"{len(np.unique(table.items)):,} items{_days(table)}"
     )
+    return table
+
+
+def _of_time(table: EventTable, since_ms: int | None, until_ms: int | None) -> EventTable:
+    """The events from `since_ms` to before `until_ms`. Raises `DatasetError` if there is none."""
+    if since_ms is until_ms is None:
+        return table
+    if not table.timed:
+        raise DatasetError(f"{table.source}: has no times, so --since and --until mean nothing")
     if since_ms is not None:
         table = table.since(since_ms)
     if until_ms is not None:
@@ -55,6 +74,47 @@ def read_table(options: Mapping[str, Any], flags: Mapping[str, Any], report: Rep
             f"{table.source}: holds no event of the time between --since and --until"
         )
     return table
+
+
+def _days(table: EventTable) -> str:
+    if not table.timed:
+        return ", without times"
+    first, last = (
+        datetime.fromtimestamp(int(table.timestamps_ms[at]) / 1000, UTC) for at in (0, -1)
+    )
+    return f", {first:%Y-%m-%d} to {last:%Y-%m-%d}"
+
+
+def read_texts(
+    options: Mapping[str, Any], table: EventTable, report: Report, *, unseen: bool
+) -> ItemTexts | None:
+    """The texts that the options of `stream-app train` ask for, as vectors.
+
+    Those of the items of `table`, and with `unseen` those of all items. Raises `UserError` for
+    what cannot be read, and a usage error for options that do not go together.
+    """
+    file, directory = options["texts"], options["text_encoder"]
+    if (file is None) != (directory is None):
+        raise click.UsageError(
+            "--texts and --text-encoder go together; make an encoder with "
+            "`stream-app text-encoder export --out DIR`"
+        )
+    if file is None:
+        return None
+    from stream_app.training.texts import ItemTexts
+
+    report.stage(f"Reading the texts of {file}")
+    encoder = TextEncoder.load(directory)
+    texts = read_item_texts(file)
+    seen = set(table.item_ids)
+    encoded = ItemTexts.encode(
+        texts,
+        encoder,
+        wanted=None if unseen else seen,
+        on_progress=lambda done: report.note(f"{done:,} texts"),
+    )
+    report.note(f"{len(seen.intersection(encoded.ids)):,} of {len(seen):,} items have a text")
+    return encoded
 
 
 def read_users(file: Path) -> frozenset[str]:
@@ -81,7 +141,7 @@ def _from_file(
         if erased:
             report.note(f"{read.left_out:,} events of erased users left out")
 
-    table = open_dataset(
+    return open_dataset(
         path,
         format,
         max_bad=options["max_bad"],
@@ -89,8 +149,6 @@ def _from_file(
         on_progress=lambda done: report.note(f"{done:,} events"),
         on_rejected=tell,
     )
-    report.note(_size(table))
-    return table
 
 
 def _from_topics(
@@ -132,10 +190,4 @@ def _from_topics(
     ):
         if count:
             report.note(f"{count:,} {what}")
-    table = into.table()
-    report.note(_size(table))
-    return table
-
-
-def _size(table: EventTable) -> str:
-    return f"{len(table):,} events, {len(table.user_ids):,} users, {len(table.item_ids):,} items"
+    return into.table()

@@ -2,7 +2,11 @@
 
 from stream_app.datasets.events import DatasetError, EventTable, TableBuilder
 from stream_app.datasets.formats import AUTO, FORMATS, open_dataset
-from stream_app.datasets.movielens import read_movielens, read_movielens_titles
+from stream_app.datasets.movielens import (
+    read_movielens,
+    read_movielens_genres,
+    read_movielens_titles,
+)
 from stream_app.datasets.otto import read_otto
 from stream_app.datasets.sequences import read_sequences
 from stream_app.datasets.tabular import read_events
@@ -17,6 +21,7 @@ __all__ = [
     "open_dataset",
     "read_events",
     "read_movielens",
+    "read_movielens_genres",
     "read_movielens_titles",
     "read_otto",
     "read_sequences",

@@ -97,6 +97,19 @@ class EventTable:
         """Return the events with an event time of `timestamp_ms` or later."""
         return self.part(int(np.searchsorted(self.timestamps_ms, timestamp_ms)), len(self))
 
+    def of_users_in(self, other: EventTable) -> EventTable:
+        """Return the events of the users who have one in `other`, a part of the same table."""
+        there = np.zeros(len(self.user_ids), np.bool_)
+        there[other.users] = True
+        kept = there[self.users]
+        return replace(
+            self,
+            users=self.users[kept],
+            items=self.items[kept],
+            timestamps_ms=self.timestamps_ms[kept],
+            actions=self.actions[kept],
+        )
+
     def message(self, at: int) -> Click | Purchase:
         """Return the event at position `at` as the message a producer would write."""
         user_id = self.user_ids[self.users[at]]

@@ -19,6 +19,7 @@ PURCHASE_RATING = 4.0
 CLICK = action_code("click")
 RATINGS_HEADER = ["userId", "movieId", "rating", "timestamp"]
 MOVIES_HEADER = ["movieId", "title", "genres"]
+NO_GENRES = "(no genres listed)"
 
 
 def read_movielens(directory: Path) -> EventTable:
@@ -33,13 +34,23 @@ def read_movielens(directory: Path) -> EventTable:
 
 def read_movielens_titles(directory: Path) -> dict[str, str]:
     """Read `movies.csv`: movie id to title. Raises `DatasetError` as `read_movielens` does."""
+    return {movie: title for movie, title, _ in _movies(directory)}
+
+
+def read_movielens_genres(directory: Path) -> dict[str, list[str]]:
+    """Read `movies.csv`: movie id to genres. Raises `DatasetError` as `read_movielens` does."""
+    return {
+        movie: [] if genres == NO_GENRES else genres.split("|")
+        for movie, _, genres in _movies(directory)
+    }
+
+
+def _movies(directory: Path) -> Iterator[Fields]:
     path = directory / "movies.csv"
-    titles = {}
     for line, fields in _records(path, MOVIES_HEADER):
         if len(fields) != len(MOVIES_HEADER):
             raise DatasetError(f"{path}:{line}: {_wrong_count(fields, MOVIES_HEADER)}")
-        titles[fields[0]] = fields[1]
-    return titles
+        yield fields
 
 
 def add_movielens(directory: Path, into: TableBuilder) -> None:

@@ -1,12 +1,13 @@
 """The opponents: popularity, decayed popularity and first-order transition counts, all live.
 
-Each learns from every event and leaves out what the user already had, so what they lack against
-the recommender is only the model.
+Each learns from every event and, as the recommender does, leaves out what the user already had
+unless told otherwise, so what they lack against it is only the model.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Set
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +18,16 @@ _REBASE_AFTER = 60.0
 
 
 class Baseline(ABC):
-    """A recommender that only counts; it never recommends what the user already had."""
+    """A recommender that only counts; without `repeats` it leaves out what the user had."""
 
     name: str
 
-    def __init__(self) -> None:
+    def __init__(self, *, repeats: bool = False) -> None:
+        self._repeats = repeats
         self._ids: list[str] = []
         self._numbers: dict[str, int] = {}
         self._seen: dict[str, list[int]] = {}
+        self._remembered: Set[str] | None = None
         self._scores = np.zeros(1024)
 
     def observe(self, user: str, item: str, timestamp_ms: int) -> None:
@@ -36,14 +39,24 @@ class Baseline(ABC):
             if number >= len(self._scores):
                 self._scores = np.concatenate([self._scores, np.zeros(len(self._scores))])
         self._learn(user, number, timestamp_ms)
-        self._seen.setdefault(user, []).append(number)
+        if self._remembered is None or user in self._remembered:
+            self._seen.setdefault(user, []).append(number)
 
     def recommend(self, user: str, k: int) -> list[str]:
-        """The `k` best items that `user` has not had yet, best first."""
+        """The `k` best items for `user`, best first."""
         scores = self._scores_of(user)
-        scores[self._seen.get(user, [])] = -1.0
+        if not self._repeats:
+            scores[self._seen.get(user, [])] = -1.0
         best = _top(scores, k)
         return [self._ids[number] for number in best if scores[number] >= 0]
+
+    def remember_only(self, users: Set[str]) -> None:
+        """From now on keep what these users had, and of others only what is counted.
+
+        Who is never recommended to need not be remembered: with millions of users that is most of
+        the memory.
+        """
+        self._remembered = users
 
     @abstractmethod
     def _learn(self, user: str, item: int, timestamp_ms: int) -> None:
@@ -71,8 +84,8 @@ class DecayedPopularity(Baseline):
 
     name = "decayed_popularity"
 
-    def __init__(self, half_life_ms: float) -> None:
-        super().__init__()
+    def __init__(self, half_life_ms: float, *, repeats: bool = False) -> None:
+        super().__init__(repeats=repeats)
         self.half_life_ms = half_life_ms
         self._landmark_ms: int | None = None
 
@@ -94,22 +107,24 @@ class TransitionCounts(Baseline):
 
     name = "transition_counts"
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, repeats: bool = False) -> None:
+        super().__init__(repeats=repeats)
         self._following: dict[int, dict[int, int]] = {}
+        self._last: dict[str, int] = {}
         self._events = 0
 
     def _learn(self, user: str, item: int, timestamp_ms: int) -> None:
         self._scores[item] += 1.0
         self._events += 1
-        if had := self._seen.get(user):
-            following = self._following.setdefault(had[-1], {})
+        if (last := self._last.get(user)) is not None:
+            following = self._following.setdefault(last, {})
             following[item] = following.get(item, 0) + 1
+        self._last[user] = item
 
     def _scores_of(self, user: str) -> NDArray[np.float64]:
         scores = super()._scores_of(user)
-        had = self._seen.get(user)
-        following = self._following.get(had[-1]) if had else None
+        last = self._last.get(user)
+        following = None if last is None else self._following.get(last)
         if following:
             items = np.fromiter(following, np.intp, len(following))
             counts = np.fromiter(following.values(), np.float64, len(following))

@@ -18,6 +18,7 @@ from stream_app.users.features import event_gaps, sequence_features
 
 K = 10
 BLOCK = 512  # predictions ranked at a time: one full matrix product
+BLOCK_EVENTS = 250_000  # encoded at a time: their user vectors are the memory that is needed
 
 Floats = NDArray[np.float32]
 
@@ -39,12 +40,10 @@ def encoder_score(bundle: Bundle, table: EventTable, since: int) -> dict[str, fl
     Every user's history runs from the start of the table. Items the user had before are not
     ranked, an item without a vector is a miss.
     """
-    histories = _histories(bundle, table, since)
-    users = _user_vectors(bundle, histories)
     vectors = bundle.catalog.vectors
     without = ~vectors.any(axis=1)
     predictions, ranks = 0, []
-    for history, after in zip(histories, users, strict=True):
+    for history, after in _encoded(bundle, table, since):
         predictions += len(history.items) - 1 - history.first
         for start in range(history.first, len(history.items) - 1, BLOCK):
             stop = min(start + BLOCK, len(history.items) - 1)
@@ -75,17 +74,24 @@ def _ranks(scores: Floats, items: NDArray[np.int32], start: int) -> NDArray[np.i
     return ranks
 
 
-def _histories(bundle: Bundle, table: EventTable, since: int) -> list[_History]:
+def _encoded(bundle: Bundle, table: EventTable, since: int) -> Iterator[tuple[_History, Floats]]:
+    """Users with an event in the period, with their vectors after every event, longest first."""
     places = np.array([bundle.catalog.index_of(item) for item in table.item_ids], np.int32)
     order = np.argsort(table.users, kind="stable")
-    histories = []
-    for events in np.split(order, np.flatnonzero(np.diff(table.users[order])) + 1):
-        first = int(np.searchsorted(events, since))
-        if first < len(events):
+    users, recent = np.unique(table.users[since:], return_counts=True)
+    starts = np.searchsorted(table.users[order], users)
+    lengths = np.bincount(table.users, minlength=len(table.user_ids))[users]
+    longest_first = np.argsort(-lengths, kind="stable")
+    blocks = np.cumsum(lengths[longest_first]) // BLOCK_EVENTS
+    for block in np.split(longest_first, np.flatnonzero(np.diff(blocks)) + 1):
+        histories = []
+        for at in block.tolist():
+            events = order[starts[at] : starts[at] + lengths[at]]
             gaps = event_gaps(table.timestamps_ms[events])
             features = sequence_features(table.actions[events], gaps)
+            first = int(lengths[at] - recent[at])
             histories.append(_History(places[table.items[events]], features, first))
-    return sorted(histories, key=lambda one: -len(one.items))
+        yield from zip(histories, _user_vectors(bundle, histories), strict=True)
 
 
 def _user_vectors(bundle: Bundle, histories: list[_History]) -> list[Floats]:

@@ -73,10 +73,11 @@ class Histories:
         events = self.log.order[np.where(self.lengths > 0, newest, 0)]
         return np.where(self.lengths > 0, self.log.table.items[events], NOTHING)
 
-    def window(self, size: int) -> NDArray[np.int64]:
+    def window(self, size: int | NDArray[np.int64]) -> NDArray[np.int64]:
         """Positions in the table of the newest `size` events `[B, T]`, oldest first.
 
-        Padded on the right with `NOTHING`; `T` is the longest of the windows.
+        `size` is one for all, or one for each `[B]`. Padded on the right with `NOTHING`; `T` is
+        the longest of the windows.
         """
         kept = np.minimum(self.lengths, size)
         place = np.arange(int(kept.max(initial=0)))

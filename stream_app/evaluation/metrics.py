@@ -100,5 +100,6 @@ def _sums(values: Values, offsets: Ints) -> Values:
 
 
 def _ratio(numerator: Values, denominator: NDArray[np.int64]) -> Values:
-    out = np.full(len(numerator), np.nan)
-    return np.divide(numerator, denominator, out=out, where=denominator > 0)
+    ratio = np.full(len(numerator), np.nan)
+    np.divide(numerator, denominator, out=ratio, where=denominator > 0)
+    return ratio

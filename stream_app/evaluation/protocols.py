@@ -170,6 +170,10 @@ TOO_SHORT = "needs a user with an event in the test period and one before it"
 def _by_time(
     table: EventTable, protocol: str, repeats: bool, test_share: float, validation_share: float
 ) -> Split:
+    if not table.timed:
+        raise EvaluationError(
+            f"{table.source} has no times; use --protocol {LEAVE_ONE_OUT}, or give other events"
+        )
     log = UserLog.of(table)
     numbers = log.numbers()
     cut = int(len(table) * (1 - test_share))

@@ -8,7 +8,7 @@ events before the stream.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Protocol
 
 import msgspec
@@ -39,9 +39,16 @@ class Lists(Protocol):
 
 
 class BaselineLists:
-    """A baseline as a method under test, warmed on the events before the stream."""
+    """A baseline as a method under test, warmed on the events before the stream.
 
-    def __init__(self, baseline: Baseline, past: EventTable, k: int = K) -> None:
+    With `scored`, only these users may be recommended to, and others cost no memory.
+    """
+
+    def __init__(
+        self, baseline: Baseline, past: EventTable, k: int = K, scored: Set[str] | None = None
+    ) -> None:
+        if scored is not None:
+            baseline.remember_only(scored)
         self._baseline = baseline
         self._k = k
         for event in past.messages():
@@ -98,6 +105,32 @@ def past_rows(past: EventTable) -> dict[str, UserState]:
     return {user_id: msgspec.structs.replace(row, offsets={}) for user_id, row in rows.items()}
 
 
+def predictions(
+    stream: EventTable,
+    methods: Mapping[str, Lists],
+    *,
+    scored: Set[str] | None = None,
+    on_event: Callable[[int], None] = lambda _: None,
+) -> Iterator[tuple[int, Mapping[str, Sequence[str]]]]:
+    """Run every method over `stream`; yield, by position of the event, the lists it is to judge.
+
+    They were made after its user's event before, and nothing has learned from it yet. With
+    `scored`, only these users' lists are made, though every event is learned: an honest sample at
+    a part of the cost. `on_event` is told the number of events done.
+    """
+    pending: dict[str, dict[str, Sequence[str]]] = {}
+    for at, event in enumerate(stream.messages()):
+        user_id = event.user_id
+        if (lists := pending.get(user_id)) is not None:
+            yield at, lists
+        if scored is None or user_id in scored:
+            pending[user_id] = {name: method.observe(event) for name, method in methods.items()}
+        else:
+            for method in methods.values():
+                method.learn(event)
+        on_event(at + 1)
+
+
 def replay(
     stream: EventTable,
     methods: Mapping[str, Lists],
@@ -106,24 +139,12 @@ def replay(
     scored: Set[str] | None = None,
     on_event: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Scoreboard]:
-    """Run every method over `stream` and score it; `returning` names the users with a past.
-
-    With `scored`, only these users' lists are made, though every event is learned: an honest
-    sample at a part of the cost. `on_event` is told the number of events done.
-    """
+    """Score the `predictions` of every method; `returning` names the users with a past."""
     boards = {name: Scoreboard.empty() for name in methods}
-    pending: dict[str, dict[str, Sequence[str]]] = {}
-    for done, event in enumerate(stream.messages(), start=1):
-        user_id = event.user_id
-        if (lists := pending.get(user_id)) is not None:
-            for name, items in lists.items():
-                boards[name].add(items, event.item_id, returning=user_id in returning)
-        if scored is None or user_id in scored:
-            pending[user_id] = {name: method.observe(event) for name, method in methods.items()}
-        else:
-            for method in methods.values():
-                method.learn(event)
-        on_event(done)
+    for at, lists in predictions(stream, methods, scored=scored, on_event=on_event):
+        event = stream.message(at)
+        for name, items in lists.items():
+            boards[name].add(items, event.item_id, returning=event.user_id in returning)
     return boards
 
 
@@ -140,6 +161,9 @@ def tune_half_life(
     scored: Set[str] | None = None,
 ) -> float:
     """The half-life in ms at which decayed popularity does best on `stream`, warmed on `past`."""
-    methods = {str(day): BaselineLists(DecayedPopularity(day * DAY_MS), past) for day in days}
+    methods = {
+        str(day): BaselineLists(DecayedPopularity(day * DAY_MS), past, scored=scored)
+        for day in days
+    }
     boards = replay(stream, methods, frozenset(), scored=scored)
     return float(max(boards, key=lambda name: boards[name].all.hits)) * DAY_MS

@@ -18,7 +18,8 @@ class ModelConfig:
 
     kind: str = "recurrent"
     """`recurrent`: a gated linear recurrence, `gru`: gated recurrent units; both keep a state of
-    `blocks * width` floats per user. `transformer`: reads the last `context` events again."""
+    `blocks * width` floats per user. `transformer`: reads the last `context` events again.
+    `auto`: the better of `recurrent` and `transformer` on the validation events."""
     dim: int = 64
     """Size of item and user vectors."""
     width: int = 128
@@ -35,6 +36,8 @@ class ModelConfig:
     """Share of activations dropped in training."""
     actions: bool = True
     """Whether the action of an event (click, purchase, ...) is an input."""
+    action_gain: bool = False
+    """Whether the weight of an event's item, in state and attention, is learned per action."""
     gaps: str = "scaled"
     """How the time since the previous event is an input: `scaled` logarithm, a vector per
     logarithmic bucket (`buckets`), `both` or `none`."""
@@ -75,7 +78,20 @@ class TrainingConfig:
     """Sampled softmax with so many negatives; 0: full softmax up to 20,000 items, then 1,024."""
     item_dropout: float = 0.1
     """Share of input items hidden in training, so that the encoder can live with unknown items."""
+    action_weights: str = ""
+    """How much a target counts by its action, as in `purchase=4 add_to_cart=2`; 1 where none is
+    given."""
+    action_loss: float = 0.0
+    """Weight of a second task, telling which action the next event is; 0: without it."""
     min_count: int = 3
-    """Items seen less often get no vector: there is nothing to learn it from."""
+    """Items seen less often get no vector of their own: there is nothing to learn it from."""
+    delta_max: float = 0.5
+    """With texts: how far an item's vector may be from what its text says, as a length beside 1."""
+    id_dropout: float = 0.15
+    """With texts: share of items that stand on their text alone in a batch."""
+    text_rank: int = 256
+    """With texts: principal components of the text vectors that are kept, at most."""
+    unseen_items: bool = False
+    """With texts: items that no event is on are part of the release as well."""
     seed: int = 0
     """Of everything random: the same seed and data give the same model on the same machine."""

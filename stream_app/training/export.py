@@ -48,7 +48,7 @@ def export_encoder(encoder: Encoder) -> bytes:
     config = encoder.config
     batch, length = torch.export.Dim("batch", min=1), torch.export.Dim("length", min=1)
     if isinstance(encoder, SteppedEncoder):
-        return _export(
+        return export_module(
             Step(encoder),
             {
                 "state": torch.zeros(2, encoder.state_size),
@@ -59,7 +59,7 @@ def export_encoder(encoder: Encoder) -> bytes:
             {name: {0: batch} for name in ("state", "item", "features")},
         )
     assert isinstance(encoder, WindowEncoder)
-    return _export(
+    return export_module(
         Encode(encoder),
         {
             "item": torch.zeros(2, 3, config.dim),
@@ -75,9 +75,10 @@ def export_encoder(encoder: Encoder) -> bytes:
     )
 
 
-def _export(
+def export_module(
     module: nn.Module, example: dict[str, Tensor], outputs: list[str], dynamic: dict[str, Any]
 ) -> bytes:
+    """Serialise `module` as ONNX; `example` are its inputs in order, `dynamic` their free sizes."""
     # The exporter reports its stages on stdout and warns about its own internals.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
@@ -92,10 +93,10 @@ def _export(
             dynamic_shapes=dynamic,
             verbose=False,
         )
-    return _without_traces(program.model_proto)
+    return without_traces(program.model_proto)
 
 
-def _without_traces(model: onnx.ModelProto) -> bytes:
+def without_traces(model: onnx.ModelProto) -> bytes:
     """Drop the exporter's stack traces: they hold paths of the machine that exported."""
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output):

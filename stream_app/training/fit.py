@@ -7,9 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from stream_app.datasets import EventTable
+from stream_app.text.projection import with_text
 from stream_app.training.config import TrainingConfig, TrainingError
 from stream_app.training.learner import Learner
 from stream_app.training.sequences import Vocabulary, user_sequences
@@ -35,6 +38,7 @@ def fit(
     table: EventTable,
     config: TrainingConfig,
     *,
+    texts: NDArray[np.float32] | None = None,
     validate: Validate | None = None,
     stop_after: int | None = None,
     on_epoch: OnEpoch = lambda _: None,
@@ -43,13 +47,17 @@ def fit(
 ) -> tuple[Learner, Epoch]:
     """Train on `table`, and return the model with the epoch that it is of.
 
+    `texts` `[items of the table, t]` are vectors of what the items' texts say, zeros for an item
+    without one; with them every item has a vector, and new ones can be given one.
+
     With `validate` (giving hit rate and NDCG@10), training stops `config.patience` epochs after
     the best NDCG, whose weights are returned. Without, it runs `stop_after` epochs, or all.
     `checkpoint` is written after every epoch; where it exists, training goes on from it, and
     `on_resume` is told the epochs already done. Raises `TrainingError` for a table without pairs
     of events, and for a checkpoint of another run.
     """
-    learner = Learner(config, Vocabulary.of(table, config.min_count))
+    described = None if texts is None else with_text(texts)
+    learner = Learner(config, Vocabulary.of(table, config.min_count, described), texts)
     sequences = user_sequences(table, shortest=2)
     if not len(sequences) or learner.vocabulary.size < 2:
         raise TrainingError(
@@ -82,6 +90,7 @@ def _identity(learner: Learner, table: EventTable) -> dict[str, Any]:
     return {
         **asdict(learner.config),
         "items": learner.vocabulary.size,
+        "texts": learner.items.text_digest(),
         "events": len(table),
         "last event": int(table.timestamps_ms[-1]),
     }

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_app.bundle import Manifest, RankingWeights, load_bundle
 from stream_app.datasets import EventTable
@@ -35,17 +36,22 @@ from stream_app.evaluation import (
 from stream_app.evaluation.baselines import DAY_MS
 from stream_app.evaluation.encoder import encoder_score
 from stream_app.recommender import Recommender
+from stream_app.training.choice import fit_best_kind
 from stream_app.training.config import TrainingConfig, TrainingError
 from stream_app.training.fit import fit
 from stream_app.training.priors import count_priors
 from stream_app.training.ranking import fit_ranking
 from stream_app.training.release import Label, Release, catalog_places
 from stream_app.training.report import Report
+from stream_app.training.texts import ItemTexts
 from stream_app.training.validation import validator
 
 METHOD = "stream-app"
 HALF_LIFE_EVENTS = 20_000  # validation events on which the half-life of popularity is chosen
 HELD_OUT_EVENTS = 25_000  # of more events held out, the lists of a sample of users are judged
+REPLAYED_EVENTS = 200_000
+"""Most events of a period that are replayed: the recommender does about 1,000 a second, and the
+rows of their users are what a replay needs memory for."""
 SMALLEST_WINDOW = 50  # events; below it neither a model nor a comparison means anything
 
 
@@ -67,6 +73,8 @@ class Job:
     checkpoint: Path | None = None
     """Progress of the training that finds the settings; beside it, with `.final` appended to its
     name, that of the training on the whole window."""
+    texts: ItemTexts | None = None
+    """What the items' texts say: then new items can be given a vector."""
 
     @property
     def final_checkpoint(self) -> Path | None:
@@ -74,11 +82,17 @@ class Job:
         path = self.checkpoint
         return None if path is None else path.with_name(path.name + ".final")
 
+    @property
+    def text_rows(self) -> NDArray[np.float32] | None:
+        """Text vectors `[items of the table, t]`, if there are texts."""
+        return self.texts.rows(self.table.item_ids) if self.texts is not None else None
+
 
 @dataclass(frozen=True)
 class Settings:
     """What the validation part decides."""
 
+    config: TrainingConfig
     epochs: int
     ranking: RankingWeights
 
@@ -99,14 +113,15 @@ def run(job: Job, report: Report) -> Manifest:
         report.stage(f"Training on all {len(window):,} events for {settings.epochs} epochs")
         learner, _ = fit(
             window,
-            job.config,
+            settings.config,
+            texts=job.text_rows,
             stop_after=settings.epochs,
             on_epoch=report.epoch,
             checkpoint=job.final_checkpoint,
             on_resume=lambda epoch: _tell_resumed(report, job.final_checkpoint, epoch),
         )
         report.stage("Exporting")
-        release = Release.of(learner, window, settings.ranking)
+        release = Release.of(learner, window, settings.ranking, job.texts)
         if len(held_out):
             draft = Path(scratch) / "draft"
             release.write(draft, job.label)
@@ -126,15 +141,20 @@ def _choose(
 ) -> tuple[Settings, dict[str, float | dict[str, float]]]:
     """Find the settings on `recent`, and measure them there beside the baselines."""
     report.stage(f"Training on {len(past):,} events, validating on the {len(recent):,} after them")
-    learner, best = fit(
+    learner, best = fit_best_kind(
         past,
         job.config,
+        texts=job.text_rows,
         validate=validator(window, int(recent.timestamps_ms[0]), window=job.config.window),
         on_epoch=report.epoch,
         checkpoint=job.checkpoint,
         on_resume=lambda epoch: _tell_resumed(report, job.checkpoint, epoch),
+        on_kind=lambda kind, epoch: report.note(
+            f"{kind}: validation NDCG@10 {epoch.ndcg:.4f} after {epoch.number} epochs"
+        ),
     )
     report.stage(f"Best after {best.number} epochs; choosing the ranking weights")
+    recent = recent.part(0, REPLAYED_EVENTS)
     scored = _sample_users(recent, job.sampled_events, job.config.seed)
     # Counting is cheap: the opponent is tuned on more users than the ranking weights are.
     many = _sample_users(recent, HALF_LIFE_EVENTS, job.config.seed)
@@ -142,7 +162,7 @@ def _choose(
     report.note(f"half-life of popularity: {half_life_days:g} days")
     trial = scratch / "trial"
     start = RankingWeights(temperature=job.config.temperature, trend_half_life_days=half_life_days)
-    release = Release.of(learner, past, start)
+    release = Release.of(learner, past, start, job.texts)
     release.write(trial, job.label)
     places = catalog_places(learner.vocabulary, past)
     ranking = fit_ranking(
@@ -157,7 +177,7 @@ def _choose(
             f"{' both ways' * weights.both_ways}, votes {weights.votes}: NDCG@10 {ndcg:.4f}"
         ),
     )
-    settings = Settings(best.number, ranking)
+    settings = Settings(learner.config, best.number, ranking)
     return settings, {"epochs": float(best.number), "half_life_days": half_life_days}
 
 
@@ -170,13 +190,17 @@ def _measure_held_out(
     report: Report,
 ) -> dict[str, float | dict[str, float]]:
     """Replay the events behind the window through the new release and the baselines."""
-    report.stage(f"Replaying the {len(held_out):,} events held out")
+    until = min(len(held_out), REPLAYED_EVENTS)
+    report.stage(f"Replaying {until:,} of the {len(held_out):,} events held out")
+    held_out = held_out.part(0, until)
+    returning = window.of_users_in(held_out)
     loaded = load_bundle(bundle)
-    alone = encoder_score(loaded, job.table, len(window))
+    alone = encoder_score(loaded, job.table.part(0, len(window) + until), len(window))
+    sample = _sample_users(held_out, HELD_OUT_EVENTS, job.config.seed)
     methods: dict[str, Lists] = {
-        METHOD: RecommenderLists(Recommender(loaded), past_rows(window)),
+        METHOD: RecommenderLists(Recommender(loaded), past_rows(returning)),
         **{
-            baseline.name: BaselineLists(baseline, window)
+            baseline.name: BaselineLists(baseline, window, scored=sample)
             for baseline in (
                 TransitionCounts(),
                 DecayedPopularity(settings.ranking.trend_half_life_days * DAY_MS),
@@ -184,9 +208,8 @@ def _measure_held_out(
             )
         },
     }
-    sample = _sample_users(held_out, HELD_OUT_EVENTS, job.config.seed)
     with report.bar(len(held_out)) as on_event:
-        boards = replay(held_out, methods, users_of(window), scored=sample, on_event=on_event)
+        boards = replay(held_out, methods, users_of(returning), scored=sample, on_event=on_event)
     report.table("Held out: every list against the user's next event", boards)
     report.note(f"The encoder alone: hit rate@10 {alone['hit_rate']:.4f}")
     return {"held_out.encoder": alone, **board_metrics("held_out", boards)}

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from stream_app.training.actions import TrainedActionHead, action_weights
 from stream_app.training.average import WeightAverage
 from stream_app.training.config import TrainingConfig
 from stream_app.training.items import build_items
@@ -28,17 +29,24 @@ class Learner:
     """
 
     def __init__(
-        self, config: TrainingConfig, vocabulary: Vocabulary, text_vectors: Tensor | None = None
+        self,
+        config: TrainingConfig,
+        vocabulary: Vocabulary,
+        texts: NDArray[np.float32] | None = None,
     ) -> None:
+        """Start with random weights; `texts` `[items of the table, t]` are what their texts say."""
         torch.manual_seed(config.seed)
         self.config = config
         self.vocabulary = vocabulary
         self.encoder = build_encoder(config.model)
-        self.items = build_items(config, vocabulary, text_vectors)
+        self.items = build_items(config, vocabulary, texts)
+        self.head = TrainedActionHead(config.model) if config.action_loss else None
         self.epoch = 0
         self._steps = 0
         self._rng = np.random.default_rng(config.seed)
-        parameters = [*self.encoder.parameters(), *self.items.parameters()]
+        weights = action_weights(config)
+        self._action_weights = None if weights is None else torch.from_numpy(weights)
+        parameters = [one for part in self._parts().values() for one in part.parameters()]
         self._optimiser = torch.optim.AdamW(
             parameters, lr=epoch_rate(config, 0), weight_decay=config.weight_decay, fused=True
         )
@@ -61,17 +69,30 @@ class Learner:
         return users
 
     def loss(self, batch: Batch) -> Tensor:
-        """Mean cross-entropy, in nats, of every target that has a vector."""
+        """Mean cross-entropy, in nats, of every target that has a vector, and of its action."""
         config, vectors = self.config, self.items()
         users = self.users(batch, vectors, config.item_dropout)
         targets = torch.from_numpy(batch.targets)
         wanted = targets >= 0
-        users, targets = users[wanted] / config.temperature, targets[wanted]
+        users, targets = users[wanted], targets[wanted]
+        actions = torch.from_numpy(batch.actions)[wanted].long()
+        weights = None
+        if self._action_weights is not None:
+            weights = self._action_weights[actions.clamp_max(len(self._action_weights) - 1)]
+        loss = self._next_item_loss(users / config.temperature, vectors, targets, weights)
+        if self.head is not None:
+            loss = loss + config.action_loss * self.head.loss(users, vectors[targets], actions)
+        return loss
+
+    def _next_item_loss(
+        self, users: Tensor, vectors: Tensor, targets: Tensor, weights: Tensor | None
+    ) -> Tensor:
+        config = self.config
         if not config.negatives and self.vocabulary.size <= FULL_SOFTMAX_ITEMS:
-            return full_cross_entropy(users, vectors, targets)
+            return full_cross_entropy(users, vectors, targets, weights)
         count = config.negatives or SAMPLED_NEGATIVES
-        negatives = self._rng.integers(self.vocabulary.size, size=count)
-        return sampled_cross_entropy(users, vectors, targets, torch.from_numpy(negatives))
+        negatives = torch.from_numpy(self._rng.integers(self.vocabulary.size, size=count))
+        return sampled_cross_entropy(users, vectors, targets, negatives, weights)
 
     def train_epoch(self, sequences: Sequences) -> float:
         """Run one epoch over `sequences`; returns the mean loss."""
@@ -79,6 +100,7 @@ class Learner:
         # Seeded anew for every epoch: a run that was stopped goes on exactly as it would have.
         self._rng = np.random.default_rng([config.seed, self.epoch])
         self.encoder.dropout.seed([config.seed, self.epoch])
+        self.items.seed([config.seed, self.epoch])
         batches = epoch(
             sequences,
             self.vocabulary,
@@ -112,18 +134,21 @@ class Learner:
         self._steps += 1
         return float(loss.item())
 
+    def _parts(self) -> dict[str, nn.Module]:
+        parts = {"encoder": self.encoder, "items": self.items}
+        return parts if self.head is None else {**parts, "head": self.head}
+
     def weights(self) -> dict[str, Any]:
         """A copy of all weights."""
-        parts = {"encoder": self.encoder.state_dict(), "items": self.items.state_dict()}
         return {
-            name: {key: value.clone() for key, value in part.items()}
-            for name, part in parts.items()
+            name: {key: value.clone() for key, value in part.state_dict().items()}
+            for name, part in self._parts().items()
         }
 
     def set_weights(self, weights: dict[str, Any]) -> None:
         """Take over what `weights` returned."""
-        self.encoder.load_state_dict(weights["encoder"])
-        self.items.load_state_dict(weights["items"])
+        for name, part in self._parts().items():
+            part.load_state_dict(weights[name])
 
     def progress(self) -> dict[str, Any]:
         """All that is needed to go on as if training had not stopped."""

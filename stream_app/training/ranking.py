@@ -46,6 +46,7 @@ def fit_ranking(
     decides, not the hit rate: it moves with every place of a list, so that it tells settings apart
     on fewer events.
     """
+    past = past.of_users_in(stream)
     rows, returning = past_rows(past), users_of(past)
 
     def measure(ranking: RankingWeights) -> float:

@@ -16,8 +16,11 @@ from stream_app.bundle import (
     Manifest,
     Priors,
     RankingWeights,
+    TextProjector,
+    TextSpec,
     write_bundle,
 )
+from stream_app.bundle.action_head import ACTION_HEAD_FILE, ActionHead, encode_action_head
 from stream_app.datasets import EventTable
 from stream_app.encoders import EncoderSpec
 from stream_app.encoders.spec import Kind
@@ -25,6 +28,7 @@ from stream_app.training.export import export_encoder
 from stream_app.training.learner import Learner
 from stream_app.training.priors import count_priors
 from stream_app.training.sequences import Vocabulary, user_sequences
+from stream_app.training.texts import ItemTexts
 
 GOLDEN_USERS = 8
 GOLDEN_LENGTH = 50  # events: enough for the slow channels of the state to fill
@@ -54,17 +58,32 @@ class Release:
     priors: Priors
     golden: list[GoldenHistory]
     ranking: RankingWeights
+    action_head: ActionHead | None = None
+    text: TextProjector | None = None
 
     @classmethod
-    def of(cls, learner: Learner, table: EventTable, ranking: RankingWeights) -> Release:
+    def of(
+        cls,
+        learner: Learner,
+        table: EventTable,
+        ranking: RankingWeights,
+        texts: ItemTexts | None = None,
+    ) -> Release:
         """Export `learner`, trained on `table`, with counts for a ranking with these weights.
 
         Items with a vector come first in the catalogue, the ones seen too seldom behind them with
-        a row of zeros: they can still be recommended by counts.
+        a row of zeros: they can still be recommended by counts. Last, if the configuration says so,
+        come those of `texts`, with which the learner was trained, that no event is on.
         """
         vocabulary, config = learner.vocabulary, learner.config.model
-        vectors = np.zeros((len(vocabulary.items), config.dim), np.float32)
+        text = _projector(learner, texts)
+        items = [table.item_ids[item] for item in vocabulary.items]
+        unseen = _unseen(items, texts) if learner.config.unseen_items else {}
+        vectors = np.zeros((len(items) + len(unseen), config.dim), np.float32)
         vectors[: vocabulary.size] = learner.vectors()
+        if text is not None and texts is not None and unseen:
+            vectors[len(items) :] = text.project(texts.vectors[list(unseen.values())])
+        items += unseen
         places = catalog_places(vocabulary, table)
         return cls(
             encoder=EncoderSpec(
@@ -81,11 +100,13 @@ class Release:
                 until_ms=int(table.timestamps_ms[-1]),
             ),
             graph=export_encoder(learner.encoder),
-            items=[table.item_ids[item] for item in vocabulary.items],
+            items=items,
             vectors=vectors,
-            priors=count_priors(table, places, len(vocabulary.items), ranking),
+            priors=count_priors(table, places, len(items), ranking),
             golden=_golden(table, places),
             ranking=ranking,
+            action_head=None if learner.head is None else learner.head.exported(),
+            text=text,
         )
 
     def write(
@@ -97,6 +118,7 @@ class Release:
         replace: bool = False,
     ) -> Manifest:
         """Write the bundle to `path`; errors as of `write_bundle`."""
+        head = self.action_head
         return write_bundle(
             path,
             name=label.name,
@@ -109,10 +131,32 @@ class Release:
             vectors=self.vectors,
             priors=self.priors,
             golden=self.golden,
+            text=self.text,
+            optional={} if head is None else {ACTION_HEAD_FILE: encode_action_head(head)},
             metrics=metrics,
             ranking=self.ranking,
             replace=replace,
         )
+
+
+def _projector(learner: Learner, texts: ItemTexts | None) -> TextProjector | None:
+    projection = learner.items.projection()
+    if projection is None or texts is None:
+        return None
+    spec = TextSpec(
+        encoder=texts.encoder.name,
+        sha256=texts.encoder.digest,
+        dim=projection.text_dim,
+        delta_max=learner.config.delta_max,
+    )
+    return TextProjector(spec, projection)
+
+
+def _unseen(items: list[str], texts: ItemTexts | None) -> dict[str, int]:
+    """The items of `texts` that are not among `items`, and their rows there."""
+    known = set(items)
+    ids = texts.ids if texts is not None else []
+    return {item_id: row for row, item_id in enumerate(ids) if item_id not in known}
 
 
 def catalog_places(vocabulary: Vocabulary, table: EventTable) -> NDArray[np.int64]:

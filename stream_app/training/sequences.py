@@ -27,17 +27,26 @@ class Vocabulary:
     """`[all items seen]` item numbers, the ones with a row first, most frequent first."""
     size: int
     """Number of rows."""
+    counts: NDArray[np.int64]
+    """`[all items seen]` events on each, in the order of `items`."""
 
     @classmethod
-    def of(cls, table: EventTable, min_count: int) -> Vocabulary:
-        """Number the items of `table`; those seen fewer than `min_count` times get no row."""
+    def of(
+        cls, table: EventTable, min_count: int, described: NDArray[np.bool_] | None = None
+    ) -> Vocabulary:
+        """Number the items of `table`; those seen fewer than `min_count` times get no row.
+
+        Unless they are `described` `[items of the table]`: a text gives a vector to any item.
+        """
         counts = np.bincount(table.items, minlength=len(table.item_ids))
-        order = np.argsort(-counts, kind="stable")
-        items = order[: int((counts > 0).sum())]
-        size = int((counts >= max(min_count, 1)).sum())
+        kept = counts >= max(min_count, 1)
+        if described is not None:
+            kept |= described & (counts > 0)
+        items = np.lexsort((-counts, ~kept))[: int((counts > 0).sum())]
+        size = int(kept.sum())
         rows = np.full(len(counts), NO_ROW, np.int64)
         rows[items[:size]] = np.arange(size)
-        return cls(rows, items, size)
+        return cls(rows, items, size, counts[items])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +64,15 @@ class Sequence:
         """Item numbers of the events `begin..stop`."""
         return self.table.items[self.places[begin:stop]]
 
+    def actions(self, begin: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
+        """Action codes of the events `begin..stop`."""
+        return self.table.actions[self.places[begin:stop]]
+
     def features(self, begin: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """Feature rows of the events `begin..stop`, as serving would compute them."""
         before = max(begin - 1, 0)
         times = self.table.timestamps_ms[self.places[before:stop]]
-        actions = self.table.actions[self.places[begin:stop]]
-        return sequence_features(actions, event_gaps(times)[begin - before :])
+        return sequence_features(self.actions(begin, stop), event_gaps(times)[begin - before :])
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +112,8 @@ class Batch(NamedTuple):
     """`[B, T, f]`."""
     targets: NDArray[np.int64]
     """`[B, T]` row of the next item; `NO_ROW` where there is none or it has no vector."""
+    actions: NDArray[np.uint8]
+    """`[B, T]` action code of that next event; 0 where there is none."""
 
 
 def user_sequences(table: EventTable, shortest: int = 1) -> Sequences:
@@ -173,6 +187,7 @@ def pad(
     longest = max(stop - begin for _, begin, stop in pieces) - 1
     rows = np.full((len(pieces), longest), NO_ROW, np.int64)
     targets = np.full((len(pieces), longest), NO_ROW, np.int64)
+    actions = np.zeros((len(pieces), longest), np.uint8)
     features = np.zeros((len(pieces), longest, FEATURES), np.float32)
     for at, (sequence, begin, stop) in enumerate(pieces):
         length = stop - begin - 1
@@ -180,7 +195,9 @@ def pad(
         if lags is not None:
             further = ahead - 1 + lags(length)
             ahead = np.where(further < len(sequence) - begin, further, ahead)
-        known = vocabulary.rows[sequence.items(begin, begin + int(ahead.max(initial=0)) + 1)]
+        end = begin + int(ahead.max(initial=0)) + 1
+        known = vocabulary.rows[sequence.items(begin, end)]
         rows[at, :length], targets[at, :length] = known[:length], known[ahead]
+        actions[at, :length] = sequence.actions(begin, end)[ahead]
         features[at, :length] = sequence.features(begin, stop - 1)
-    return Batch(rows, features, targets)
+    return Batch(rows, features, targets, actions)

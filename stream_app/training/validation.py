@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from stream_app.datasets import EventTable
@@ -16,13 +17,17 @@ from stream_app.training.sequences import Sequence, pad, user_sequences
 K = 10
 EVENTS = 20_000  # of more events, those of a sample of users are ranked: an epoch is long enough
 LOGITS = 256  # positions ranked at a time
+TOKENS = 4096  # events encoded at a time
+
+Floats = NDArray[np.float64]
+_Piece = tuple[Sequence, int, int, int]
 
 
-def validator(table: EventTable, since_ms: int, *, window: int) -> Validate:
+def validator(table: EventTable, since_ms: int, *, window: int, repeats: bool = False) -> Validate:
     """Return a function giving hit rate@10 and NDCG@10 of the events at or after `since_ms`.
 
-    Items the user already had are not ranked; an item without a vector is a miss. Only users'
-    last `window` events before the period are encoded.
+    Items the user already had are not ranked unless `repeats`; an item without a vector is a miss.
+    Only users' last `window` events before the period are encoded.
     """
     sequences = user_sequences(table)
     recent = table.users[np.searchsorted(table.timestamps_ms, since_ms) :]
@@ -35,16 +40,12 @@ def validator(table: EventTable, since_ms: int, *, window: int) -> Validate:
     tasks = [(sequences[at], int(firsts[at])) for at in order.tolist()]
 
     def measure(learner: Learner) -> tuple[float, float]:
-        with torch.no_grad():
-            vectors = learner.items()
-        ranks = np.concatenate(
-            [
-                _ranks(learner, vectors, sequence, *piece)
-                for sequence, first in tasks
-                for piece in _pieces(first, len(sequence), window, learner.encoder.window)
-            ]
-            or [np.zeros(0)]
-        )
+        pieces = [
+            (sequence, *piece)
+            for sequence, first in tasks
+            for piece in _pieces(first, len(sequence), window, learner.encoder.window)
+        ]
+        ranks = np.concatenate([*_all_ranks(learner, pieces, repeats)] or [np.zeros(0)])
         hits = ranks < K
         gains = np.where(hits, 1 / np.log2(ranks + 2), 0)
         return (float(hits.mean()), float(gains.mean())) if len(ranks) else (0.0, 0.0)
@@ -65,14 +66,34 @@ def _pieces(first: int, length: int, window: int, context: int) -> Iterator[tupl
 
 
 @torch.no_grad()
+def _all_ranks(learner: Learner, pieces: list[_Piece], repeats: bool) -> Iterator[Floats]:
+    """Ranks of the events of every piece; pieces of about equal length are encoded together."""
+    vectors = learner.items()
+    pieces.sort(key=lambda piece: piece[1] - piece[3])  # longest first
+    start = 0
+    while start < len(pieces):
+        longest = pieces[start][3] - pieces[start][1]
+        group = pieces[start : start + max(1, TOKENS // longest)]
+        start += len(group)
+        batch = pad([(one, begin, stop) for one, begin, _, stop in group], learner.vocabulary)
+        users = learner.users(batch, vectors)
+        for at, (sequence, begin, first, stop) in enumerate(group):
+            part = slice(first - 1 - begin, stop - 1 - begin)
+            had = None if repeats else learner.vocabulary.rows[sequence.items(0, stop)]
+            yield _ranks(users[at, part], vectors, batch.targets[at, part], had, first)
+
+
 def _ranks(
-    learner: Learner, vectors: Tensor, sequence: Sequence, begin: int, first: int, stop: int
-) -> np.ndarray:
-    """Ranks of the events `first`..`stop` of a user, from 0, infinite for a miss."""
-    batch = pad([(sequence, begin, stop)], learner.vocabulary)
-    users = learner.users(batch, vectors)[0, first - 1 - begin :]
-    targets = batch.targets[0, first - 1 - begin :]
-    had = learner.vocabulary.rows[sequence.items()]
+    users: Tensor,
+    vectors: Tensor,
+    targets: NDArray[np.int64],
+    had: NDArray[np.int64] | None,
+    first: int,
+) -> Floats:
+    """Ranks of `targets` `[n]` for `users` `[n, d]`, from 0, infinite for a miss.
+
+    The first target is event `first` of the history `had`, whose items are not ranked.
+    """
     ranks = np.full(len(targets), np.inf)
     for start in range(0, len(targets), LOGITS):
         scores = (users[start : start + LOGITS] @ vectors.t()).numpy()
@@ -81,8 +102,10 @@ def _ranks(
             if (row := targets[position]) < 0:
                 continue
             wanted = scores[at, row]
-            past = had[: first + position]
-            scores[at, past[past >= 0]] = -np.inf
-            if row not in past:
-                ranks[position] = (scores[at] > wanted).sum()
+            if had is not None:
+                past = had[: first + position]
+                if row in past:
+                    continue
+                scores[at, past[past >= 0]] = -np.inf
+            ranks[position] = (scores[at] > wanted).sum()
     return ranks

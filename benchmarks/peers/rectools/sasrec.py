@@ -53,6 +53,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--dropout", type=float, default=0.2)
     parser.add_argument("--epochs", type=int, default=100, help="at most")
     parser.add_argument("--patience", type=int, default=5)
+    parser.add_argument("--minutes", type=int, default=24 * 60, help="of training, at most")
     parser.add_argument("--k", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
@@ -124,6 +125,7 @@ def trainer(options: argparse.Namespace, scratch: str) -> Trainer:
         devices=1,
         min_epochs=1,
         max_epochs=options.epochs,
+        max_time={"minutes": options.minutes},
         deterministic=True,
         enable_progress_bar=False,
         enable_model_summary=False,

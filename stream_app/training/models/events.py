@@ -15,7 +15,10 @@ GAPS = ("none", "scaled", "buckets", "both")
 
 
 class EventInput(nn.Module):
-    """`sqrt(d) * item + features W`, with the columns of `features` that the config names."""
+    """`sqrt(d) * item * gain + features W`, with the columns of `features` that the config names.
+
+    `gain` is 1, or a learned number per action.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -28,6 +31,8 @@ class EventInput(nn.Module):
         chosen[GAP] = float(config.gaps in ("scaled", "both"))
         self.all_columns = bool(chosen.all())
         self.register_buffer("chosen", chosen, persistent=False)
+        # How much an item counts by what was done with it; a click and a purchase start level.
+        self.gain = nn.Parameter(torch.ones(ACTION_SLOTS)) if config.action_gain else None
         self.buckets = None
         if config.gaps in ("buckets", "both"):
             self.buckets = nn.Linear(GAP_BUCKETS, config.dim, bias=False)
@@ -35,7 +40,10 @@ class EventInput(nn.Module):
     def forward(self, item: Tensor, features: Tensor) -> Tensor:
         """`[..., d]` and `[..., f]` to `[..., d]`."""
         columns = features if self.all_columns else features * self.chosen
-        x = item * self.scale + self.features(columns)
+        x = item * self.scale
+        if self.gain is not None:
+            x = x * (features[..., :ACTION_SLOTS] @ self.gain)[..., None]
+        x = x + self.features(columns)
         return x if self.buckets is None else x + self.buckets(gap_buckets(features[..., GAP]))
 
 

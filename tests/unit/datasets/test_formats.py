@@ -163,3 +163,12 @@ def test_the_data_sets_that_figures_are_reported_on(
 ) -> None:
     table = open_dataset(shared_data(name))
     assert (len(table), len(table.user_ids), len(table.item_ids)) == (events, users, items)
+
+
+def test_parts_of_a_table_by_time_and_by_users(tmp_path: Path) -> None:
+    table = open_dataset(write(tmp_path / "s.txt", "ann 1\nann 2\nann 3\nbob 4\ncid 5\ncid 6\n"))
+    minute = 60_000
+    assert len(table.since(2 * minute)) == 3
+    assert len(table.since(2 * minute)) + len(table.before(2 * minute)) == len(table)
+    late = table.since(3 * minute)
+    assert [row[1] for row in rows(table.of_users_in(late))] == ["1", "2", "3"]

@@ -5,7 +5,15 @@ import pytest
 
 from stream_app.datasets import EventTable
 from stream_app.datasets.events import Row
-from stream_app.evaluation import BaselineLists, Popularity, Score, past_rows, replay, users_of
+from stream_app.evaluation import (
+    BaselineLists,
+    Popularity,
+    Score,
+    TransitionCounts,
+    past_rows,
+    replay,
+    users_of,
+)
 from stream_app.evaluation.replay import Event
 from stream_app.users.ids import item_hash
 from stream_app.users.state import events_of
@@ -60,6 +68,21 @@ def test_baselines_are_warmed_and_keep_learning() -> None:
     past, stream = table(("c", "x"), ("d", "x"), ("a", "q"), ("a", "r"), ("b", "r")).split(0.4)
     boards = replay(stream, {"p": BaselineLists(Popularity(), past)}, users_of(past))
     assert (boards["p"].all.predictions, boards["p"].all.hits) == (1, 0)
+
+
+def test_what_is_not_remembered_of_others_changes_no_list() -> None:
+    random = np.random.default_rng(0)
+    events = [(f"u{u}", f"i{i}") for u, i in random.integers(12, size=(400, 2)).tolist()]
+    past, stream = table(*events).split(0.5)
+    scored = frozenset({"u1", "u5"})
+    for kind in (TransitionCounts, Popularity):
+        whole, part = BaselineLists(kind(), past, k=3), BaselineLists(kind(), past, 3, scored)
+        for event in stream.messages():
+            if event.user_id in scored:
+                assert whole.observe(event) == part.observe(event)
+            else:
+                whole.learn(event)
+                part.learn(event)
 
 
 def test_past_rows_hold_the_history_and_no_offsets() -> None:

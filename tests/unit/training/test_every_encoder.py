@@ -40,12 +40,19 @@ class Trained:
     def __init__(self, kind: str, path: Path) -> None:
         self.table = markov_table(users=60, length=30)
         model = ModelConfig(
-            kind=kind, dim=16, width=16, blocks=2, dropout=0.1, context=CONTEXT, gaps="both"
+            kind=kind,
+            dim=16,
+            width=16,
+            blocks=2,
+            dropout=0.1,
+            context=CONTEXT,
+            gaps="both",
+            action_gain=True,
         )
         config = TrainingConfig(model=model, epochs=8, learning_rate=1e-2, batch_tokens=256)
         self.learner, _ = fit(self.table, config)
         label = Label(f"of-{kind}", "1", "2026-01-01T00:00:00+00:00")
-        Release.of(self.learner, self.table, 1e9).write(path, label, RankingWeights())
+        Release.of(self.learner, self.table, RankingWeights()).write(path, label)
         self.path = path
         self.bundle: Bundle = load_bundle(path, index="exact")
 
@@ -172,8 +179,8 @@ def test_any_split_of_the_stream_into_batches_gives_the_same_rows(trained: Train
 def test_a_row_holds_the_vector_of_its_history(trained: Trained) -> None:
     engine, sequences = Recommender(trained.bundle), user_sequences(trained.table)
     rows = rows_after(engine, messages(trained.table), [1, 2, 200])
-    for sequence in (sequences[at] for at in range(20)):
-        row = rows[trained.table.user_ids[sequence.user]]
+    for user, sequence in ((sequences.users[at], sequences[at]) for at in range(20)):
+        row = rows[trained.table.user_ids[user]]
         assert len(events_of(row.history)) == len(sequence)
         expected = trained.bundle.encoder.encode([trained.history(sequence, 30)])[1][0]
         np.testing.assert_allclose(vector(row), expected, atol=5e-3)

@@ -173,6 +173,9 @@ def test_erased_users_bad_records_and_other_times_are_left_out(tmp_path: Path) -
     options["since"] = "2999-01-01"
     with pytest.raises(UserError, match="no event of the time between --since and --until"):
         read_table(options, {}, report)
+    (tmp_path / "sequences.txt").write_text("u5 i1\n")
+    with pytest.raises(UserError, match="has no times, so --since and --until mean nothing"):
+        read_table(options | {"events": None, "data": tmp_path / "sequences.txt"}, {}, report)
     options["erased"] = tmp_path / "missing.txt"
     with pytest.raises(UserError, match=r"missing\.txt: no such file"):
         read_table(options, {}, report)

@@ -1,0 +1,78 @@
+"""Recommenders from elsewhere get the questions and are judged like the others."""
+
+import csv
+from pathlib import Path
+
+import msgspec
+import pytest
+from event_tables import table_of
+
+from stream_app.evaluation.errors import EvaluationError
+from stream_app.evaluation.exchange import read_lists, write_questions
+from stream_app.evaluation.protocols import leave_one_out, time_split
+
+TABLE = table_of("u a", "v a", "u b", "v b", "u c", "u d", "v e", "v c", "u e", "u f")
+
+
+def test_questions_hold_all_that_may_be_known(tmp_path: Path) -> None:
+    write_questions(leave_one_out(TABLE), tmp_path / "new")
+    with (tmp_path / "new" / "events.csv").open(newline="") as file:
+        events = [(row["user_id"], row["item_id"], row["part"]) for row in csv.DictReader(file)]
+    assert events[-2:] == [("u", "e", "validation"), ("u", "f", "later")]
+    assert next(event for event in events if event[2] != "train") == ("v", "e", "validation")
+    lines = (tmp_path / "new" / "questions.jsonl").read_bytes().splitlines()
+    assert [msgspec.json.decode(line) for line in lines] == [
+        {"user_id": "u", "known": 5},
+        {"user_id": "v", "known": 3},
+    ]
+
+
+def test_lists_are_read_in_the_order_of_the_questions(tmp_path: Path) -> None:
+    file = tmp_path / "lists.jsonl"
+    file.write_text(
+        '{"user_id": "v", "items": ["a", "nowhere", "c", "d"]}\n'  # v had a
+        '{"user_id": "u", "known": 5, "items": ["f"]}\n'
+    )
+    split = leave_one_out(TABLE)
+    ids = split.table.item_ids
+    made = read_lists(file, split, 3)
+    assert made.tolist() == [
+        [ids.index("f"), -1, -1],
+        [-1, ids.index("c"), ids.index("d")],
+    ]
+
+
+def test_a_user_asked_several_times_is_named_with_the_events_known(tmp_path: Path) -> None:
+    file = tmp_path / "lists.jsonl"
+    split = time_split(TABLE, test_share=0.4)
+    file.write_text('{"user_id": "u", "known": 5, "items": ["f"]}\n')
+    made = read_lists(file, split, 1)
+    assert made.ravel().tolist().count(split.table.item_ids.index("f")) == 1
+    file.write_text('{"user_id": "u", "items": ["f"]}\n')
+    with pytest.raises(EvaluationError, match="user 'u' is not one of the questions"):
+        read_lists(file, split, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"user_id": "w", "items": []}', "lists.jsonl:1: user 'w' is not one of the questions"),
+        ('{"user_id": "u", "known": 2}', "user 'u', 2 known events, is not one"),
+        ('{"user_id": "u"}\n{"user_id": "u", "known": 5}', "lists.jsonl:2: .* has a second list"),
+        ('{"user_id": "u", "items": ["a", "a"]}', "names an item twice"),
+        ("u a b", "lists.jsonl:1: .*expected JSON lines like"),
+        ('{"user_id": 3}', "Expected `str`"),
+    ],
+)
+def test_a_line_that_cannot_be_used_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "lists.jsonl").write_text(text + "\n")
+    with pytest.raises(EvaluationError, match=message):
+        read_lists(tmp_path / "lists.jsonl", leave_one_out(TABLE), 3)
+
+
+def test_files_that_cannot_be_opened_are_named(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match=r"nothing\.jsonl: cannot be read"):
+        read_lists(tmp_path / "nothing.jsonl", leave_one_out(TABLE), 3)
+    (tmp_path / "file").touch()
+    with pytest.raises(EvaluationError, match="cannot write the questions to"):
+        write_questions(leave_one_out(TABLE), tmp_path / "file")
