@@ -91,10 +91,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, float | dict[str, float]] = {}
     """Offline metrics by name, or by group and name."""
     ranking: RankingWeights = RankingWeights()
-    variants: dict[Precision, Variant] = {}
-    """The graph in other precisions; the graph itself is `fp32`."""
     text: TextSpec | None = None
     """What reads the text of items; null where items are known by their id alone."""
+    variants: dict[Precision, Variant] = {}
+    """The graph in other precisions; the graph itself is `fp32`."""
     files: dict[FileName, Sha256]
     """SHA-256 by file name, for every file of the bundle but this one."""
 
