@@ -36,11 +36,14 @@ from stream_app.evaluation.cold import (
 )
 from stream_app.evaluation.histories import Histories
 from stream_app.evaluation.lists import top_lists
+from stream_app.evaluation.progress import PlainProgress
 from stream_app.evaluation.protocols import Split, time_split
 from stream_app.text import TextEncoder
 from stream_app.training.config import ModelConfig, TrainingConfig
+from stream_app.training.evaluated import TrainedEncoder
 from stream_app.training.fit import fit
 from stream_app.training.learner import Learner
+from stream_app.training.sequences import NO_ROW
 from stream_app.training.text_export import export_text_encoder
 from stream_app.training.texts import ItemTexts
 from stream_app.users.actions import PURCHASE
@@ -65,8 +68,20 @@ class Data(NamedTuple):
         return cls(name, table, texts, ItemTexts.encode(texts, encoder, wanted=set(table.item_ids)))
 
 
+class AllItems(TrainedEncoder):
+    """A trained model as a method under evaluation, with vectors of items that it never saw."""
+
+    def __init__(self, name: str, learner: Learner, vectors: Floats) -> None:
+        """`vectors` `[N, d]` of all items of the table; zeros for one without."""
+        super().__init__(name, learner.config, PlainProgress())
+        rows = np.where(vectors.any(axis=1), np.arange(len(vectors)), NO_ROW)
+        learner.vocabulary = replace(learner.vocabulary, rows=rows)
+        self._use(learner)
+        self._vectors = torch.from_numpy(vectors)
+
+
 class Encoded:
-    """A trained model as a method under evaluation, with the item vectors that it is given."""
+    """The same for users with few events, which may begin with a profile."""
 
     def __init__(self, name: str, learner: Learner, vectors: Floats, table: EventTable) -> None:
         """`vectors` `[N, d]` of all items of the table; zeros for one without."""
@@ -193,7 +208,7 @@ def items_table(
             began = time.monotonic()
             tried = replace(config, seed=seed, delta_max=delta or 0.0)
             learner, vectors = _train(split, tried, data.encoded if delta is not None else None)
-            method = Encoded(name, learner, vectors, split.table)
+            method = AllItems(name, learner, vectors)
             lists = top_lists(method, split.test.histories, K, repeats=False)
             found = cold_figures(lists, split.test, cold.cold)
             rows.append({"items": name, "seed": seed} | {k: v._asdict() for k, v in found.items()})

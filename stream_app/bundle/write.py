@@ -95,9 +95,8 @@ def write_bundle(
             files={file: hashlib.sha256(raw).hexdigest() for file, raw in files.items()},
         )
         write_files(draft, {MANIFEST_FILE: encode_manifest(manifest)})
-        load_bundle(
-            draft, backend=ON_CPU, index="exact"
-        )  # what does not load must not be published
+        # What does not load must not be published.
+        load_bundle(draft, backend=ON_CPU, index="exact")
         publish(draft, path)
     except ValueError as error:
         raise BundleError(f"bundle {path} cannot be written: {error}") from error

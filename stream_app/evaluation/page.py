@@ -115,13 +115,11 @@ def _cell(result: Result, method: str, metric: str, scope: str = ALL) -> str:
     if estimate is None or estimate.value is None:
         return "-"
     values = [one.figures.get(scope, {}).get(metric) for one in result.methods]
-    best = max((one.value for one in values if one and one.value is not None), default=None)
+    best = max(one.value for one in values if one is not None and one.value is not None)
     text = f"{estimate.value:.4f}"
-    return (
-        f"<span class=best>{text}</span>{_bounds(estimate)}"
-        if estimate.value == best
-        else (text + _bounds(estimate))
-    )
+    if estimate.value == best > 0:
+        text = f"<span class=best>{text}</span>"
+    return text + _bounds(estimate)
 
 
 def _bounds(estimate: Estimate) -> str:
@@ -181,7 +179,7 @@ def _groups(result: Result, metric: str) -> str:
 
 
 def _heading(scope: Scope) -> str:
-    return f"{escape(scope.name)}<small>{scope.targets:,} of {scope.users:,} users</small>"
+    return f"{escape(scope.name)}<small>{scope.targets:,} wanted, {scope.users:,} users</small>"
 
 
 def _beyond(result: Result, k: int) -> str:

@@ -153,6 +153,7 @@ def _export(sentence: Sentence) -> bytes:
 
 
 def _quantise(graph: bytes) -> bytes:
+    """All weights in int8; `stream_app.encoders.precision` leaves embeddings, half of them."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with tempfile.TemporaryDirectory() as scratch, _quiet():
