@@ -48,17 +48,20 @@ def convert(path: Path, precision: Precision) -> tuple[bytes, Bundle]:
 def golden_loss(bundle: Bundle) -> dict[str, float]:
     """How far the encoder of `bundle` is from its golden batch.
 
-    Largest difference of user vectors and of states, and the share of the ten nearest items that
-    stay among them.
+    Largest difference of user vectors and of states, the share of the ten nearest items that stay
+    among them, and how much a user vector changes with who shares the batch.
     """
     golden, catalog = _golden(bundle), bundle.catalog
-    states, users = bundle.encoder.encode(golden.histories(catalog))
+    histories = golden.histories(catalog)
+    states, users = bundle.encoder.encode(histories)
+    alone = np.concatenate([bundle.encoder.encode([history])[1] for history in histories])
     top, _ = ExactIndex(catalog.vectors).search(users, TOP)
     kept = [np.isin(new, old).mean() for new, old in zip(top, golden.top, strict=True)]
     return {
         "user_difference": float(np.abs(users - golden.users).max()),
         "state_difference": float(np.abs(states - golden.states).max(initial=0.0)),
         "top_10_kept": float(np.mean(kept)),
+        "batch_difference": float(np.abs(users - alone).max()),
     }
 
 

@@ -87,7 +87,8 @@ def _add(path: Path, precision: Precision, table: EventTable | None, max_loss: f
     click.echo(
         f"{variant.release}: added {added.file}, {len(graph):,} bytes instead of {size:,}; user "
         f"vectors differ by up to {measured['user_difference']:.2g}, "
-        f"{measured['top_10_kept']:.0%} of the ten nearest items stay"
+        f"{measured['top_10_kept']:.0%} of the ten nearest items stay; who shares a batch changes "
+        f"them by up to {measured['batch_difference']:.2g}"
     )
     if signed:
         click.echo("its signature is removed, as the manifest changed: sign it again")

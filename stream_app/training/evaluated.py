@@ -20,6 +20,7 @@ from stream_app.evaluation.progress import Progress
 from stream_app.evaluation.protocols import Split
 from stream_app.evaluation.replay import Lists
 from stream_app.evaluation.run import LiveMethod
+from stream_app.training.choice import fit_best_kind
 from stream_app.training.config import TrainingConfig
 from stream_app.training.fit import Epoch, fit
 from stream_app.training.job import Job
@@ -58,16 +59,20 @@ class TrainedEncoder:
             figures = accuracy(places_of(lists, asked), asked.offsets, K)
             return float(figures["hr"].mean()), float(figures["ndcg"].mean())
 
-        learner, best = fit(
+        if not len(asked):
+            self._use(fit(split.train, self._config, on_epoch=self._on_epoch)[0])
+            return
+        learner, best = fit_best_kind(
             split.train,
             self._config,
-            validate=validate if len(asked) else None,
+            validate=validate,
             on_epoch=self._on_epoch,
+            on_resume=lambda _: None,  # nothing is resumed without a checkpoint
+            on_kind=lambda kind, done: self._progress.note(f"{self.name} {kind}: {done.ndcg:.4f}"),
         )
-        if split.refit and len(asked):
-            learner, _ = fit(
-                split.past, self._config, stop_after=best.number, on_epoch=self._on_epoch
-            )
+        if split.refit:
+            config = learner.config  # of the kind that was chosen
+            learner, _ = fit(split.past, config, stop_after=best.number, on_epoch=self._on_epoch)
         self._use(learner)
 
     def _on_epoch(self, done: Epoch) -> None:

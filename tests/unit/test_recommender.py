@@ -284,3 +284,14 @@ def test_a_bundle_made_for_other_features_is_refused() -> None:
     manifest = msgspec.structs.replace(bundle.manifest, encoder=encoder)
     with pytest.raises(UserError, match="takes 5 features of an event"):
         recommender(replace(bundle, manifest=manifest))
+
+
+def test_lists_name_the_backend_that_computed_them():
+    """One that breaks is replaced while it serves."""
+    bundle = small_release()
+    recommender = Recommender(bundle)
+    click = Click(user_id="ann", item_id="item-1", timestamp_ms=0)
+    assert recommender.recommend([click])[0].model.backend == "numpy"
+    bundle.encoder.backend = "another"
+    later = Click(user_id="ann", item_id="item-2", timestamp_ms=1)
+    assert recommender.recommend([later])[0].model.backend == "another"

@@ -140,6 +140,19 @@ def test_the_release_that_serves_is_shown_alone(registry, metrics, tmp_path):
     assert registry.get_sample_value("stream_app_index_size") == 30
 
 
+def test_a_backend_that_was_replaced_is_shown(registry, metrics, tmp_path):
+    bundle = load_bundle(write_sample_bundle(tmp_path / "first"))
+    metrics.release(bundle)
+    bundle.encoder.backend = "another"
+    metrics.progress(Seen(True, {}))
+    labels = {"name": "sample", "version": "1"}
+    shown = [
+        registry.get_sample_value("stream_app_release_info", labels | {"backend": backend})
+        for backend in ("onnxruntime-cpu", "another")
+    ]
+    assert shown == [None, 1]
+
+
 def test_two_workers_in_one_process_need_two_registries(registry, metrics):
     with pytest.raises(ValueError, match="Duplicated timeseries"):
         Metrics(registry)

@@ -30,7 +30,7 @@ SMALL = TrainingConfig(
 )
 
 
-@pytest.mark.parametrize("kind", ["recurrent", "gru", "transformer"])
+@pytest.mark.parametrize("kind", ["recurrent", "gru", "transformer", "auto"])
 def test_every_kind_of_encoder_learns_what_popularity_cannot(kind: str) -> None:
     split = leave_one_out(markov_table(users=60), repeats=True)
     trained = TrainedEncoder(kind, with_kind(SMALL, kind), PlainProgress())
