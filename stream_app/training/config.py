@@ -66,7 +66,7 @@ class TrainingConfig:
     `constant`: not at all."""
     ema_decay: float = 0.998
     """Decay per step of the moving average of the weights, which is what is kept; 0: no average."""
-    temperature: float = 0.15
+    temperature: float = 0.1
     """Cosine logits are divided by it."""
     window: int = 200
     """Longest piece of a history, in events."""
