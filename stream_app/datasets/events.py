@@ -75,13 +75,19 @@ class EventTable:
 
     def part(self, start: int, stop: int) -> EventTable:
         """Return the events `start..stop` in time order, with the same id lists."""
-        cut = slice(start, stop)
+        return self._cut(slice(start, stop))
+
+    def where(self, kept: NDArray[np.bool_]) -> EventTable:
+        """Return the events where `kept` `[n]` is true."""
+        return self._cut(kept)
+
+    def _cut(self, kept: slice | NDArray[np.bool_]) -> EventTable:
         return replace(
             self,
-            users=self.users[cut],
-            items=self.items[cut],
-            timestamps_ms=self.timestamps_ms[cut],
-            actions=self.actions[cut],
+            users=self.users[kept],
+            items=self.items[kept],
+            timestamps_ms=self.timestamps_ms[kept],
+            actions=self.actions[kept],
         )
 
     def split(self, fraction: float) -> tuple[EventTable, EventTable]:
@@ -101,14 +107,7 @@ class EventTable:
         """Return the events of the users who have one in `other`, a part of the same table."""
         there = np.zeros(len(self.user_ids), np.bool_)
         there[other.users] = True
-        kept = there[self.users]
-        return replace(
-            self,
-            users=self.users[kept],
-            items=self.items[kept],
-            timestamps_ms=self.timestamps_ms[kept],
-            actions=self.actions[kept],
-        )
+        return self.where(there[self.users])
 
     def message(self, at: int) -> Click | Purchase:
         """Return the event at position `at` as the message a producer would write."""

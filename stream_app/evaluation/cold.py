@@ -75,7 +75,12 @@ def random_items(table: EventTable, share: float = 0.1, seed: int = 0) -> ColdSp
     cold[np.random.default_rng(seed).choice(items, int(items * share), replace=False)] = True
     split = leave_one_out(table)
     return ColdSplit(
-        replace(split, train=_without(split.train, cold), past=_without(split.past, cold)), cold
+        replace(
+            split,
+            train=split.train.where(~cold[split.train.items]),
+            past=split.past.where(~cold[split.past.items]),
+        ),
+        cold,
     )
 
 
@@ -161,15 +166,3 @@ def _figure(figures: Mapping[str, NDArray[np.float64]], chosen: Bools) -> Figure
     if not count:
         return Figure(0, float("nan"), float("nan"))
     return Figure(count, float(figures["ndcg"][chosen].mean()), float(figures["hr"][chosen].mean()))
-
-
-def _without(table: EventTable, items: Bools) -> EventTable:
-    """The events of `table` that are not on `items`."""
-    kept = ~items[table.items]
-    return replace(
-        table,
-        users=table.users[kept],
-        items=table.items[kept],
-        timestamps_ms=table.timestamps_ms[kept],
-        actions=table.actions[kept],
-    )

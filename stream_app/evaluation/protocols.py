@@ -109,9 +109,9 @@ def leave_one_out(table: EventTable, *, repeats: bool = False) -> Split:
             LEAVE_ONE_OUT,
             repeats,
             parts=(2 - np.minimum(to_come, 2)).astype(np.int8),
-            train=_select(table, to_come >= 2),
+            train=table.where(to_come >= 2),
             validation=_next_items(log, numbers, (to_come == 1) & wanted),
-            past=_select(table, to_come >= 1),
+            past=table.where(to_come >= 1),
             test=_next_items(log, numbers, (to_come == 0) & wanted),
             returning=log.counts > 0,
         ),
@@ -242,16 +242,6 @@ def _first_times(table: EventTable, among: Bools | None = None) -> Bools:
     first = np.zeros(len(table), bool)
     first[places[np.unique(pairs, return_index=True)[1]]] = True
     return first
-
-
-def _select(table: EventTable, kept: Bools) -> EventTable:
-    return replace(
-        table,
-        users=table.users[kept],
-        items=table.items[kept],
-        timestamps_ms=table.timestamps_ms[kept],
-        actions=table.actions[kept],
-    )
 
 
 def offsets_of(counts: Ints) -> Ints:
