@@ -98,7 +98,12 @@ class Named(click.ParamType):
 @click.option("--out", type=FILE, help="The report to write, HTML.")
 @click.option("--json", "json_file", type=FILE, help="The result to write, JSON.")
 @click.option("--write-questions", type=FILE, help="A directory for recommenders from elsewhere.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    help="Of everything random; given, it also replaces the seed in settings of encoders.  "
+    "[default: 0]",
+)
 @click.option("--threads", type=click.IntRange(0), default=0, help="CPU threads [default: all].")
 def command(**options: Any) -> None:
     """Ask several recommenders the same questions and compare their lists.
@@ -159,13 +164,15 @@ def _split(table: EventTable, options: dict[str, Any]) -> Split:
             split = replay_split(table, repeats=repeats, **shares)
         else:
             split = time_split(table, repeats=repeats, basket=options["basket"], **shares)
-    return sample_users(split, options["users"], options["seed"]) if options["users"] else split
+    return (
+        sample_users(split, options["users"], options["seed"] or 0) if options["users"] else split
+    )
 
 
 def _contest(
     split: Split, names: Sequence[str], options: dict[str, Any], progress: Progress
 ) -> Contest:
-    k, seed, threads = max(options["k"]), options["seed"], options["threads"]
+    k, seed, threads = max(options["k"]), options["seed"] or 0, options["threads"]
     methods: list[Method | LiveMethod] = [
         make_baseline(name, split.protocol, k=k, seed=seed, threads=threads)
         for name in names
@@ -220,7 +227,8 @@ def _limit_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def _config(file: Path | None, seed: int) -> TrainingConfig:
+def _config(file: Path | None, seed: int | None) -> TrainingConfig:
+    """Settings of an encoder; the seed is that of the file, unless one was given as a flag."""
     from stream_app.training.settings_file import load_config
 
     return load_config(file, {"seed": seed})

@@ -120,7 +120,8 @@ def read_texts(
 def read_users(file: Path) -> frozenset[str]:
     """User ids of a file with one on each line. Raises `DatasetError`."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        # Only line ends end a line: an id may hold what `splitlines` takes for one as well.
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise DatasetError(f"{file}: {(error.strerror or str(error)).lower()}") from None
     except UnicodeDecodeError as error:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stream_app.datasets import EventTable
 from stream_app.evaluation.baselines import DAY_MS
+from stream_app.evaluation.errors import EvaluationError
 from stream_app.evaluation.histories import NOTHING, Histories, UserLog, ranges
 from stream_app.evaluation.lists import top_lists
 from stream_app.evaluation.methods import Floats
@@ -43,7 +44,13 @@ class DecayedPopular:
     name = "decayed-popular"
 
     def fit(self, split: Split) -> None:
+        """Choose and count; raises `EvaluationError` where there is nothing to choose by."""
         asked = split.validation.sample(TUNED_ON, seed=0)
+        if not len(asked):
+            raise EvaluationError(
+                f"{self.name}: its half-life is chosen on validation questions, and there are "
+                "none; leave it out, or give a larger --validation-share"
+            )
         hits = []
         for days in HALF_LIVES_DAYS:
             self._counts = popularity(split.train, days * DAY_MS)

@@ -120,13 +120,14 @@ def _place(
 
 
 def _arranged(found: dict[int, list[int]], split: Split, k: int) -> Lists:
-    width = max([k, *map(len, found.values())])
-    lists = np.full((len(split.test), width), NOTHING, np.int32)
-    for place, items in found.items():
-        lists[place, : len(items)] = items
-    if split.repeats:
-        return lists[:, :k]
-    kept = np.empty((len(lists), k), np.int32)
+    """The lists side by side, a block of questions at a time: one may be as long as its history."""
+    kept = np.full((len(split.test), k), NOTHING, np.int32)
     for cut, part in split.test.histories.blocks(MAX_BLOCK):
-        kept[cut] = without_seen(lists[cut], part, k)
+        # No more than the history holds can be taken out of a list: what is further is not shown.
+        most = k + (0 if split.repeats else int(part.lengths.max()))
+        lists = [found.get(place, [])[:most] for place in range(cut.start, cut.stop)]
+        wide = np.full((len(part), max(k, *map(len, lists))), NOTHING, np.int32)
+        for row, items in enumerate(lists):
+            wide[row, : len(items)] = items
+        kept[cut] = wide[:, :k] if split.repeats else without_seen(wide, part, k)
     return kept

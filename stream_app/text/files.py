@@ -96,8 +96,11 @@ def checksums(contents: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def _read(path: Path, name: str) -> bytes:
+    file = path / name
     try:
-        return (path / name).read_bytes()
+        if file.exists() and not file.is_file():  # a pipe would keep the reader waiting for ever
+            raise TextError(f"text encoder {path}: {name} is not a plain file; {MAKE}")
+        return file.read_bytes()
     except FileNotFoundError:
         raise TextError(f"text encoder {path}: {name} is missing; {MAKE}") from None
     except OSError as error:

@@ -17,6 +17,7 @@ from stream_app.datasets import EventTable
 from stream_app.training.config import TrainingConfig
 from stream_app.training.fit import Epoch, OnEpoch, Validate, fit
 from stream_app.training.learner import Learner
+from stream_app.training.models import build_encoder
 
 AUTO = "auto"
 # The first is the default: a step of it costs 1/40 of reading 50 events again.
@@ -50,11 +51,14 @@ def fit_best_kind(
             on_resume=on_resume,
             texts=texts,
         )
+    tried = {kind: replace(config, model=replace(config.model, kind=kind)) for kind in TRIED}
+    for one in tried.values():
+        build_encoder(one.model)  # sizes that one of them does not take: better said before hours
     kept: tuple[Learner, Epoch] | None = None
-    for kind in TRIED:
+    for kind, one in tried.items():
         learner, best = fit(
             table,
-            replace(config, model=replace(config.model, kind=kind)),
+            one,
             validate=validate,
             on_epoch=on_epoch,
             checkpoint=checkpoint and checkpoint.with_name(f"{checkpoint.name}.{kind}"),

@@ -20,8 +20,8 @@ from stream_app.evaluation.progress import Progress
 from stream_app.evaluation.protocols import Split
 from stream_app.evaluation.replay import Lists
 from stream_app.evaluation.run import LiveMethod
-from stream_app.training.choice import fit_best_kind
-from stream_app.training.config import TrainingConfig
+from stream_app.training.choice import AUTO, fit_best_kind
+from stream_app.training.config import TrainingConfig, TrainingError
 from stream_app.training.fit import Epoch, fit
 from stream_app.training.job import Job
 from stream_app.training.job import run as run_job
@@ -60,6 +60,11 @@ class TrainedEncoder:
             return float(figures["hr"].mean()), float(figures["ndcg"].mean())
 
         if not len(asked):
+            if self._config.model.kind == AUTO:
+                raise TrainingError(
+                    f"{self.name}: kind {AUTO!r} is chosen on validation questions, and there are "
+                    "none; name the kind, or give a larger --validation-share"
+                )
             self._use(fit(split.train, self._config, on_epoch=self._on_epoch)[0])
             return
         learner, best = fit_best_kind(

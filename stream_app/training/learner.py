@@ -25,7 +25,8 @@ SAMPLED_NEGATIVES = 1_024  # the curve of accuracy over their number is flat fro
 class Learner:
     """A model in training; `epoch` counts the epochs it has seen.
 
-    Outside `train_epoch` its weights are the moving average of those in training.
+    Outside `train_epoch` its weights are the moving average of those in training, and nothing is
+    dropped.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Learner:
             parameters, lr=epoch_rate(config, 0), weight_decay=config.weight_decay, fused=True
         )
         self._average = WeightAverage(parameters, config.ema_decay)
+        self._set_training(False)
 
     def vectors(self) -> NDArray[np.float32]:
         """Unit-length item vectors `[N, d]`."""
@@ -113,12 +115,10 @@ class Learner:
         events = int(sequences.lengths.sum())
         self._rate = epoch_rate(config, self.epoch)
         self._steps_of_epoch = -(-events // config.batch_tokens)
-        self.encoder.train()
-        self.items.train()
+        self._set_training(True)
         with self._average:
             losses = [self._train_step(batch) for batch in batches if (batch.targets >= 0).any()]
-        self.encoder.eval()
-        self.items.eval()
+        self._set_training(False)
         self.epoch += 1
         return float(np.mean(losses)) if losses else 0.0
 
@@ -133,6 +133,11 @@ class Learner:
         self._average.update()
         self._steps += 1
         return float(loss.item())
+
+    def _set_training(self, on: bool) -> None:
+        """Whether anything is dropped; a run that goes on when it was done is never trained."""
+        self.encoder.train(on)
+        self.items.train(on)
 
     def _parts(self) -> dict[str, nn.Module]:
         parts = {"encoder": self.encoder, "items": self.items}

@@ -30,7 +30,7 @@ from stream_app.text.files import (
     encode_meta,
 )
 from stream_app.training.export import export_module
-from stream_app.training.text_model import DEFAULT_MODEL, SourceModel, find_model
+from stream_app.training.text_model import DEFAULT_MODEL, SourceModel, find_model, first_line
 
 # Long and short, several scripts: what an exported graph is compared with its model on.
 SAMPLES = (
@@ -128,7 +128,7 @@ def _load(source: SourceModel) -> tuple[Sentence, bytes, int]:
                 tokenizer = made.backend_tokenizer.to_str().encode()
     except Exception as error:  # transformers raises many kinds for a directory that is no model
         raise TextError(
-            f"model {where}: transformers cannot load it: {str(error).splitlines()[0]}; it must "
+            f"model {where}: transformers cannot load it: {first_line(error)}; it must "
             "hold config.json, safetensors weights and a tokenizer"
         ) from error
     # What the file does not hold would be random; only the pooler, which is not used, may be.

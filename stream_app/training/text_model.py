@@ -84,8 +84,13 @@ def _from_hub(model: str) -> Path:
     except Exception as error:  # network, authentication, unknown name: each its own class
         raise TextError(
             f"model {model!r} is neither a directory nor can it be downloaded: "
-            f"{str(error).splitlines()[0]}; give --model DIR, or leave it out for {DEFAULT_MODEL}"
+            f"{first_line(error)}; give --model DIR, or leave it out for {DEFAULT_MODEL}"
         ) from error
+
+
+def first_line(error: Exception) -> str:
+    """What an error says first, or its kind where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _check_pooling(directory: Path) -> None:

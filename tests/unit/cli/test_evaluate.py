@@ -9,7 +9,9 @@ from click.testing import CliRunner, Result
 
 from stream_app.cli.evaluate import command
 from stream_app.errors import UserError
+from stream_app.evaluation.counts import Popular
 from stream_app.evaluation.result import read_json
+from stream_app.training.config import TrainingConfig
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "movielens"
 
@@ -111,6 +113,28 @@ def test_missing_extras_are_named(events: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("stream_app.evaluation.plots.find_spec", lambda _: None)
     with pytest.raises(UserError, match=r"need matplotlib: pip install 'stream-app\[evaluate\]'"):
         evaluate("--data", events, "--out", "report.html")
+
+
+def test_encoders_keep_the_seed_of_their_settings_unless_one_is_given(
+    events: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several seeds of one encoder are compared by a file of settings for each."""
+    pytest.importorskip("torch", reason="torch is not installed: pip install stream-app[train]")
+    from stream_app.training import evaluated
+
+    seeds: list[int] = []
+
+    class Encoder(Popular):
+        def __init__(self, name: str, config: TrainingConfig, _: object) -> None:
+            self.name = name
+            seeds.append(config.seed)
+
+    monkeypatch.setattr(evaluated, "TrainedEncoder", Encoder)
+    (tmp_path / "three.toml").write_text("seed = 3\n")
+    arguments = ["--data", events, "--methods", "gru", "--trained", f"x={tmp_path / 'three.toml'}"]
+    assert evaluate(*arguments).exit_code == 0
+    assert evaluate(*arguments, "--seed", "5").exit_code == 0
+    assert seeds == [0, 3, 5, 5]
 
 
 def test_help_does_not_import_torch() -> None:

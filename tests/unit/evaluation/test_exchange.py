@@ -7,8 +7,11 @@ import msgspec
 import pytest
 from event_tables import table_of
 
+from stream_app.evaluation import exchange
 from stream_app.evaluation.errors import EvaluationError
 from stream_app.evaluation.exchange import read_lists, write_questions
+from stream_app.evaluation.histories import Histories
+from stream_app.evaluation.lists import Lists, without_seen
 from stream_app.evaluation.protocols import leave_one_out, time_split
 
 TABLE = table_of("u a", "v a", "u b", "v b", "u c", "u d", "v e", "v c", "u e", "u f")
@@ -51,6 +54,28 @@ def test_a_user_asked_several_times_is_named_with_the_events_known(tmp_path: Pat
     file.write_text('{"user_id": "u", "items": ["f"]}\n')
     with pytest.raises(EvaluationError, match="user 'u' is not one of the questions"):
         read_lists(file, split, 1)
+
+
+def test_a_list_of_any_length_costs_no_more_than_what_can_be_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lists side by side are as wide as the longest: one line would decide what all need."""
+    widths: list[int] = []
+
+    def counted(lists: Lists, histories: Histories, k: int) -> Lists:
+        widths.append(lists.shape[1])
+        return without_seen(lists, histories, k)
+
+    monkeypatch.setattr(exchange, "without_seen", counted)
+    monkeypatch.setattr(exchange, "MAX_BLOCK", 1)
+    file = tmp_path / "lists.jsonl"
+    # `u` had a to e: after them come an item that is not in the data, and the wanted one.
+    items = [*"abcde", "x", "f", *(f"x{at}" for at in range(1000))]
+    file.write_bytes(msgspec.json.encode({"user_id": "u", "items": items}))
+    split = leave_one_out(TABLE)
+    made = read_lists(file, split, 2)
+    assert made.tolist() == [[-1, split.table.item_ids.index("f")], [-1, -1]]
+    assert widths == [7, 2]
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,13 @@ def test_transitions_follow_the_last_item_and_then_go_by_popularity() -> None:
     assert made["y"] == "beacd"  # had c, then d
 
 
+def test_without_validation_questions_no_half_life_is_chosen() -> None:
+    """All would have no hit, and the shortest would be taken for the best."""
+    method = make_baseline("decayed-popular", "time-split", k=5, seed=0, threads=1)
+    with pytest.raises(EvaluationError, match="its half-life is chosen on validation questions"):
+        method.fit(time_split(TABLE, validation_share=0))
+
+
 def test_the_half_life_is_the_one_that_validates_best() -> None:
     old = [Row(f"o{n}", "old", n, 2) for n in range(40)]
     new = [

@@ -1,6 +1,7 @@
 """The sentence encoder: what reaches the tokenizer, what comes out, and what is refused."""
 
 import json
+import os
 import unicodedata
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from small_text import DIM, MAX_LENGTH, mean_graph, onnx, small_text_encoder, wr
 
 from stream_app.text import TextEncoder, TextError
 from stream_app.text.clean import clean
+from stream_app.text.files import read_encoder
 
 ENCODER = small_text_encoder()
 LONG = small_text_encoder(max_length=8192)
@@ -111,6 +113,15 @@ def test_an_encoder_is_read_from_its_directory(tmp_path: Path):
     assert encoder.dim == DIM
     assert encoder.digest == ENCODER.digest
     np.testing.assert_array_equal(encoder.encode(["a b"]), ENCODER.encode(["a b"]))
+
+
+@pytest.mark.parametrize("name", ["text.onnx", "tokenizer.json", "meta.json"])
+def test_a_pipe_in_the_place_of_a_file_is_refused(tmp_path: Path, name: str):
+    path = write_text_encoder(tmp_path / "encoder")
+    (path / name).unlink()
+    os.mkfifo(path / name)
+    with pytest.raises(TextError, match=f"{name} is not a plain file; make it with"):
+        read_encoder(path)
 
 
 @pytest.mark.parametrize("name", ["text.onnx", "tokenizer.json"])

@@ -212,6 +212,17 @@ def test_a_name_that_is_nowhere_is_explained(
         export_text_encoder(tmp_path / "out", model="nobody/nothing")
 
 
+def test_an_error_without_words_is_named_by_its_kind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", broken)
+    with pytest.raises(TextError, match="can it be downloaded: AssertionError; give --model"):
+        find_model("nobody/nothing")
+
+
 def test_without_its_package_the_default_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install stream-app[train]")
 
 from stream_app.training.choice import AUTO, TRIED, fit_best_kind  # noqa: E402
-from stream_app.training.config import ModelConfig, TrainingConfig  # noqa: E402
+from stream_app.training.config import ModelConfig, TrainingConfig, TrainingError  # noqa: E402
 from stream_app.training.fit import Epoch  # noqa: E402
 from stream_app.training.learner import Learner  # noqa: E402
 
@@ -55,6 +55,22 @@ def test_a_kind_that_is_named_is_not_compared() -> None:
     learner, _, tried, _ = chosen({"gru": 0.1}, gru)
     assert learner.config.model.kind == "gru"
     assert tried == []
+
+
+def test_sizes_that_one_of_the_kinds_does_not_take_are_refused_before_any_is_trained() -> None:
+    """`heads` means nothing to the recurrence, which would be trained first."""
+    tried: list[int] = []
+    odd = replace(CONFIG, model=replace(CONFIG.model, heads=3))
+    with pytest.raises(TrainingError, match="a dim of 8 does not split into 3 heads"):
+        fit_best_kind(
+            markov_table(users=6, length=8),
+            odd,
+            validate=lambda _: (0.5, 0.5),
+            on_epoch=lambda epoch: tried.append(epoch.number),
+            on_resume=tried.append,
+            on_kind=lambda *_: None,
+        )
+    assert not tried
 
 
 def test_a_comparison_that_was_stopped_goes_on(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from stream_app.evaluation.progress import PlainProgress
 from stream_app.evaluation.protocols import leave_one_out, replay_split, time_split
 from stream_app.evaluation.registry import make_baseline
 from stream_app.evaluation.run import Contest, run
-from stream_app.training.config import ModelConfig, TrainingConfig
+from stream_app.training.config import ModelConfig, TrainingConfig, TrainingError
 from stream_app.training.evaluated import (
     TrainedEncoder,
     shared_pieces,
@@ -37,6 +37,13 @@ def test_every_kind_of_encoder_learns_what_popularity_cannot(kind: str) -> None:
     popular = make_baseline("popular", split.protocol, k=10, seed=0, threads=1)
     result = run(Contest(split, [trained, popular]), PlainProgress())
     assert (result.value(kind, "ndcg@10") or 0) > 2 * (result.value("popular", "ndcg@10") or 1)
+
+
+def test_kinds_cannot_be_compared_without_validation_questions() -> None:
+    split = time_split(markov_table(users=14), repeats=True, validation_share=0)
+    trained = TrainedEncoder("best", with_kind(SMALL, "auto"), PlainProgress())
+    with pytest.raises(TrainingError, match="best: kind 'auto' is chosen on validation questions"):
+        trained.fit(split)
 
 
 def test_a_score_does_not_depend_on_who_else_is_asked() -> None:

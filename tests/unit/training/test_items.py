@@ -173,6 +173,17 @@ def test_a_stopped_run_with_texts_goes_on(
         fit(table, CONFIG, stop_after=2, checkpoint=checkpoint)
 
 
+def test_a_run_that_was_done_gives_the_same_vectors_again(
+    table: EventTable, texts: ItemTexts, tmp_path: Path
+) -> None:
+    """Stopped after its last epoch, as while exporting: nothing is trained, nothing may drop."""
+    rows, checkpoint = texts.rows(table.item_ids), tmp_path / "run.pt"
+    done, _ = fit(table, CONFIG, texts=rows, stop_after=1, checkpoint=checkpoint)
+    again, _ = fit(table, CONFIG, texts=rows, stop_after=1, checkpoint=checkpoint)
+    np.testing.assert_array_equal(again.vectors(), done.vectors())
+    assert not again.encoder.training
+
+
 def test_texts_that_tell_nothing_apart_are_refused(table: EventTable) -> None:
     same = np.ones((len(table.item_ids), 12), np.float32)
     with pytest.raises(TrainingError, match="texts of the items: they are all the same"):

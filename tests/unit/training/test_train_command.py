@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from schemas.messages import Click
 from stream_app.bundle import load_bundle
 from stream_app.cli.train import command
-from stream_app.cli.train_data import read_table
+from stream_app.cli.train_data import read_table, read_users
 from stream_app.datasets import DatasetError
 from stream_app.errors import UserError
 from stream_app.recommender import Recommender
@@ -179,6 +179,12 @@ def test_erased_users_bad_records_and_other_times_are_left_out(tmp_path: Path) -
     options["erased"] = tmp_path / "missing.txt"
     with pytest.raises(UserError, match=r"missing\.txt: no such file"):
         read_table(options, {}, report)
+
+
+def test_every_line_of_a_file_of_users_is_one_user(tmp_path: Path) -> None:
+    """A mark at its beginning, as editors leave it, would keep the first user in the training."""
+    (tmp_path / "erased.txt").write_bytes("\ufeffann\r\nb\u2028ob\n\neve \n".encode())
+    assert read_users(tmp_path / "erased.txt") == {"ann", "b\u2028ob", "eve "}
 
 
 class Lines:
