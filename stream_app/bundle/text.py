@@ -29,7 +29,7 @@ class TextSpec(msgspec.Struct, frozen=True, kw_only=True):
     encoder: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     """Name of the sentence encoder."""
     sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
-    """Digest of its files, `stream_app.text.TextMeta.digest`."""
+    """Its digest, `stream_app.text.TextMeta.digest`."""
     dim: Annotated[int, msgspec.Meta(ge=2, le=8192)]
     """`t`, the size of a text vector."""
     delta_max: Annotated[float, msgspec.Meta(ge=0, le=100)]

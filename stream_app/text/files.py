@@ -54,9 +54,12 @@ class TextMeta(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the checksums of both files: what a bundle calls its encoder by."""
+        """SHA-256 over the checksums of both files and `max_length`: a bundle's name for it.
+
+        All that a vector depends on: where texts are cut is not in the files.
+        """
         lines = "".join(f"{self.files[name]}  {name}\n" for name in sorted(FILES))
-        return hashlib.sha256(lines.encode()).hexdigest()
+        return hashlib.sha256(f"{lines}{self.max_length}  max_length\n".encode()).hexdigest()
 
 
 @dataclass(frozen=True)

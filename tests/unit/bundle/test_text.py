@@ -66,6 +66,14 @@ def test_another_encoder_is_refused(bundle):
         text.embed(["new"], other)
 
 
+def test_the_same_files_that_cut_texts_elsewhere_are_another_encoder(bundle):
+    """Their vectors of long texts differ, and `meta.json` has no checksum of its own."""
+    text = load_bundle(bundle).text
+    assert text is not None
+    with pytest.raises(TextError, match="is loaded"):
+        text.embed(["new"], small_text_encoder(max_length=8))
+
+
 def test_a_bundle_without_text_loads_and_has_none(tmp_path):
     path = write_sample_bundle(tmp_path / "plain")
     swap(path, lambda manifest: manifest.pop("text"))  # as releases before it wrote them
