@@ -111,6 +111,8 @@ def command(**options: Any) -> None:
     See docs/evaluation.md for the protocols, the metrics and the files.
     """
     names = _names(options)
+    for file in (options["out"], options["json_file"]):
+        _check_writable(file)
     if options["out"] is not None:
         check_matplotlib()
     progress = make_progress()
@@ -132,6 +134,14 @@ def command(**options: Any) -> None:
     if options["out"] is not None:
         write_page(result, options["out"])
         progress.note(f"wrote {options['out']}")
+
+
+def _check_writable(file: Path | None) -> None:
+    """A comparison can take an hour: a path that cannot be written is refused before it."""
+    if file is None:
+        return
+    if file.is_dir() or not file.parent.is_dir():
+        raise click.UsageError(f"{file} cannot be written: give a file in a directory that exists")
 
 
 def _names(options: dict[str, Any]) -> list[str]:

@@ -89,6 +89,8 @@ class TrainedEncoder:
             self._vectors = learner.items()
         windowed = isinstance(learner.encoder, WindowEncoder)
         self._window = learner.encoder.window if windowed else self._config.window
+        # In service a window is never longer than it says; a state may reach further back.
+        self._step = 1 if windowed else max(1, self._window // SHARED)
 
     @torch.no_grad()
     def scores(self, histories: Histories) -> NDArray[np.float32]:
@@ -102,7 +104,7 @@ class TrainedEncoder:
 
     def _users(self, histories: Histories) -> torch.Tensor:
         """User vectors `[B, d]` after the last event of each history."""
-        pieces = shared_pieces(histories, self._window, max(1, self._window // SHARED))
+        pieces = shared_pieces(histories, self._window, self._step)
         vectors = torch.empty((len(histories), self._config.model.dim))
         order = np.argsort(pieces.sizes, kind="stable")
         step = max(1, TOKENS // int(pieces.sizes.max(initial=1)))

@@ -7,8 +7,11 @@ from numpy.typing import NDArray
 
 from stream_app.bundle import FANOUT, Priors, RankingWeights
 from stream_app.datasets import EventTable
-from stream_app.ranking.live.transitions import weighted_pairs
+from stream_app.ranking.live.transitions import summed_pairs, weighted_pairs
 from stream_app.ranking.wiring import DAY_MS
+
+BLOCK = 1_000_000
+"""Events whose pairs are sorted at a time: up to 6 pairs an event, and 24 bytes a pair."""
 
 
 def count_priors(
@@ -33,12 +36,7 @@ def _transitions(
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The most frequent next items of each item `[items, FANOUT]` and how often they came."""
     order = np.argsort(users, kind="stable")
-    users, following = users[order], at[order].astype(np.int32)
-    previous: NDArray[np.int32] = np.full((len(following), ranking.lags), -1, np.int32)
-    for lag in range(1, ranking.lags + 1):
-        same = users[lag:] == users[:-lag]
-        previous[lag:, lag - 1] = np.where(same, following[:-lag], -1)
-    rows, nexts, counted = weighted_pairs(previous, following, ranking.both_ways)
+    rows, nexts, counted = _pairs(users[order], at[order].astype(np.int32), ranking)
     best = np.lexsort((nexts, -counted, rows))
     rows, nexts, counted = rows[best], nexts[best], counted[best]
     place = np.arange(len(rows)) - np.searchsorted(rows, rows)
@@ -48,3 +46,21 @@ def _transitions(
     successors[rows[kept], place[kept]] = nexts[kept]
     counts[rows[kept], place[kept]] = counted[kept]
     return successors, counts
+
+
+def _pairs(
+    users: NDArray[np.int32], following: NDArray[np.int32], ranking: RankingWeights
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
+    """Pairs of `weighted_pairs` from the events of all users, end to end, a block at a time."""
+    parts = []
+    for start in range(0, len(following), BLOCK):
+        stop = min(start + BLOCK, len(following))
+        previous: NDArray[np.int32] = np.full((stop - start, ranking.lags), -1, np.int32)
+        for lag in range(1, ranking.lags + 1):
+            first = max(start, lag)
+            before = slice(first - lag, max(stop - lag, first - lag))
+            same = users[first:stop] == users[before]
+            previous[first - start :, lag - 1] = np.where(same, following[before], -1)
+        parts.append(weighted_pairs(previous, following[start:stop], ranking.both_ways))
+    rows, nexts, counted = map(np.concatenate, zip(*parts, strict=True))
+    return summed_pairs(rows, nexts, counted)

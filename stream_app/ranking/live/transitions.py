@@ -8,6 +8,7 @@ makes them counts of what goes together, which are denser; the release says what
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_app.ranking.batch import NONE, Floats, Indices
 
@@ -122,6 +123,13 @@ def weighted_pairs(
     if both_ways:
         rows, items = np.concatenate([rows, items]), np.concatenate([items, rows])
         weights = np.tile(weights, 2)
+    return summed_pairs(rows, items, weights)
+
+
+def summed_pairs(
+    rows: Indices, items: Indices, weights: NDArray[np.floating]
+) -> tuple[Indices, Indices, Floats]:
+    """Different pairs of row and item, sorted, and the sum of the weights of each."""
     # One integer a pair: `np.unique` over columns would sort them as opaque records.
     pairs, inverse = np.unique(rows.astype(np.int64) << 32 | items, return_inverse=True)
     added = np.bincount(inverse, weights, len(pairs)).astype(np.float32)

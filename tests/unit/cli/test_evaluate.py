@@ -96,6 +96,17 @@ def test_what_cannot_be_meant_is_said_before_anything_is_read(
     assert message in " ".join(result.output.split())
 
 
+@pytest.mark.parametrize("option", ["--out", "--json"])
+@pytest.mark.parametrize("file", ["nowhere/report", "."])
+def test_a_path_that_cannot_be_written_is_refused_before_the_work(
+    events: Path, tmp_path: Path, option: str, file: str
+) -> None:
+    result = evaluate("--data", events, "--methods", "popular", option, tmp_path / file)
+    assert result.exit_code == 2
+    assert "cannot be written" in result.output
+    assert "learning from" not in result.output
+
+
 def test_data_that_cannot_be_read_or_asks_nobody_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere: no such file or directory"):
         evaluate("--data", tmp_path / "nowhere")

@@ -11,6 +11,7 @@ from stream_app.bundle import RankingWeights
 from stream_app.datasets import EventTable
 from stream_app.datasets.events import Row
 from stream_app.ranking.live.transitions import LAG_DECAY, TransitionStore
+from stream_app.training import priors as priors_module
 from stream_app.training.priors import count_priors
 
 ITEMS = 12
@@ -82,3 +83,18 @@ def test_popularity_decays_as_the_trends_go_on_to() -> None:
     table = EventTable.from_rows(rows, "test")
     priors = count_priors(table, np.arange(2), 2, RankingWeights(trend_half_life_days=10))
     assert priors.popularity.tolist() == pytest.approx([1 / 8, 1])
+
+
+def test_blocks_of_events_count_what_all_of_them_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    users, items = random.integers(0, 4, 200), random.integers(0, 9, 200)
+    some = list(zip(users.tolist(), items.tolist(), strict=True))
+    table, ranking = table_of(some), RankingWeights(lags=3, both_ways=True)
+    places = np.arange(len(table.item_ids))
+    whole = count_priors(table, places, ITEMS, ranking)
+    for block in (1, 2, 3, 7, 199):
+        monkeypatch.setattr(priors_module, "BLOCK", block)
+        parts = count_priors(table, places, ITEMS, ranking)
+        assert shares(TransitionStore(parts.successors, parts.counts)) == pytest.approx(
+            shares(TransitionStore(whole.successors, whole.counts))
+        )
