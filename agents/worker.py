@@ -18,6 +18,7 @@ from agents.engine import Engine
 from agents.recommend import RecommendAgent
 from schemas import DEAD_LETTERS, ERASURE_RECEIPTS, ERASURES, RECOMMENDATIONS, topic_name
 from stream_app.bundle import load_bundle
+from stream_app.encoders.load import AUTO, unavailable
 from stream_app.observability.metrics import Metrics
 from stream_app.observability.server import start_metrics_server
 from stream_app.recommender import Recommender
@@ -71,7 +72,10 @@ def run(settings: Settings) -> None:
     app = build(settings, partitions, recommender, metrics, _retention(settings))
     gc.collect()
     gc.freeze()  # what is loaded by now stays: no collection needs to look at it again
-    log.info("serving release %s", bundle.release)
+    log.info("serving release %s on %s", bundle.release, bundle.encoder.backend)
+    for name in AUTO if settings.backend == "auto" else ():
+        if why := unavailable(name, settings.precision):
+            log.info("encoder backend %s was not tried: %s", name, why)
     faust.Worker(
         app,
         loglevel=None,  # logging is set up by the command

@@ -41,8 +41,9 @@ def load_encoder(
 
     `graph` are the bytes of its graph, in `precision`, where these are already read and verified:
     the file could have been changed since. `accept` tries the encoder out, and raises `ValueError`
-    where it will not do. Under `auto`, what is missing, broken or not accepted is passed over with
-    the reason in the log, and what breaks while it serves is replaced by ONNX Runtime. Raises
+    where it will not do. Under `auto`, what is broken or not accepted is passed over with the
+    reason in the log, what is missing (`unavailable` says why) without one, and what breaks while
+    it serves is replaced by ONNX Runtime. Raises
     `EncoderError` for a backend that was named and cannot be used, and for a graph that breaks the
     contract or has other sizes than `spec`.
     """
@@ -63,10 +64,17 @@ def load_encoder(
             if last:
                 raise
             missing = isinstance(error, UnavailableError)
-            log.log(logging.INFO if missing else logging.WARNING, "%s; not taken", error)
+            log.log(logging.DEBUG if missing else logging.WARNING, "%s; not taken", error)
         else:
             return encoder if last else FallbackEncoder(encoder, on_cpu)
     raise AssertionError("the last backend is taken, or its error raised")
+
+
+def unavailable(name: str, precision: str = "fp32") -> str | None:
+    """Why this machine cannot run a graph of `precision` on the backend; None if it may try."""
+    if precision == "int8" and name != ON_CPU:
+        return "an int8 graph runs on onnxruntime only"
+    return why_not(name)
 
 
 def _on_cpu(spec: EncoderSpec, path: Path, threads: int, graph: bytes | None) -> SequenceEncoder:
@@ -83,8 +91,7 @@ def _open(
     name: str, spec: EncoderSpec, graph: bytes, precision: str, on_cpu: SequenceEncoder
 ) -> SequenceEncoder:
     """An encoder on a backend beside ONNX Runtime; whatever it raises becomes an `EncoderError`."""
-    why = "an int8 graph runs on onnxruntime only" if precision == "int8" else why_not(name)
-    if why:
+    if why := unavailable(name, precision):
         raise UnavailableError(f"encoder backend {name!r} cannot be used: {why}")
     try:
         # By name: what serves must not import torch, and a module may be missing.

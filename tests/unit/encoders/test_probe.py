@@ -156,7 +156,7 @@ def gpu(monkeypatch):
 
 def test_auto_says_why_each_backend_is_not_taken(monkeypatch, caplog):
     monkeypatch.setattr(load, "why_not", lambda name: f"{name} is absent")
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.DEBUG):
         assert load_encoder(SPEC, "x", graph=GRAPH).backend == "onnxruntime-cpu"
     assert [record.getMessage() for record in caplog.records] == [
         "encoder backend 'tensorrt' cannot be used: tensorrt is absent; not taken",

@@ -141,7 +141,7 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str):
     with pytest.raises(TextError, match=f"{name} is missing; make it with `stream-app text-enc"):
         TextEncoder.load(path)
     (path / name).mkdir()
-    with pytest.raises(TextError, match=f"{name} cannot be read: Is a directory"):
+    with pytest.raises(TextError, match=f"{name} is not a plain file"):
         TextEncoder.load(path)
 
 
