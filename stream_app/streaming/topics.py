@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    KafkaConnectionError,
+    NodeNotReadyError,
+    StaleMetadata,
+    TopicAlreadyExistsError,
+    for_code,
+)
 from aiokafka.partitioner import murmur2
 
 from schemas import (
@@ -33,7 +39,7 @@ from schemas import (
 from stream_app.errors import UserError
 from stream_app.settings import Settings
 from stream_app.streaming.connection import client_options
-from stream_app.streaming.refusals import connected, in_words
+from stream_app.streaming.refusals import connected, in_words, silent_client
 
 COMPACTION_LAG_MS = 10 * 60 * 1000
 """A row written late by an owner that had lost its partition must not be the only one left. The
@@ -106,8 +112,8 @@ async def create(settings: Settings, partitions: int, replication: int) -> dict[
     Raises `TopicsError` when the broker refuses a topic, `NoBrokerError` when none answers,
     `AccessError` when one does not let us in.
     """
+    await _wait_for_controller(lambda: _cluster(settings))
     async with admin_client(settings) as admin:
-        await _wait_for_controller(admin)
         outcome = {}
         for spec in specs(settings, partitions):
             topic = NewTopic(spec.name, spec.partitions, replication, topic_configs=spec.configs)
@@ -123,11 +129,23 @@ async def create(settings: Settings, partitions: int, replication: int) -> dict[
         return outcome
 
 
-async def _wait_for_controller(admin: Any) -> None:
+async def _cluster(settings: Settings) -> dict[str, Any]:
+    """The cluster as a new client sees it: one that was told of no broker would ask none again."""
+    admin = AIOKafkaAdminClient(request_timeout_ms=10_000, **client_options(settings))
+    async with connected(admin, settings):
+        try:
+            with silent_client():
+                cluster: dict[str, Any] = await admin.describe_cluster()
+        except (KafkaConnectionError, NodeNotReadyError, StaleMetadata):
+            return {"controller_id": -1, "brokers": []}
+        return cluster
+
+
+async def _wait_for_controller(describe: Callable[[], Awaitable[dict[str, Any]]]) -> None:
     """A cluster that has just come back answers before it has a controller to make topics."""
     deadline = time.monotonic() + CONTROLLER_S
     while True:
-        cluster = await admin.describe_cluster()
+        cluster = await describe()
         if cluster["controller_id"] in {broker["node_id"] for broker in cluster["brokers"]}:
             return
         if time.monotonic() > deadline:

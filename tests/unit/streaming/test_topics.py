@@ -27,11 +27,11 @@ class Cluster:
 
 def test_a_controller_that_is_not_listed_yet_is_waited_for() -> None:
     cluster = Cluster((-1, []), (1, []), (1, [NODE]))
-    asyncio.run(topics._wait_for_controller(cluster))
+    asyncio.run(topics._wait_for_controller(cluster.describe_cluster))
     assert cluster.controllers == [(1, [NODE])]
 
 
 def test_no_controller_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topics, "CONTROLLER_S", 0)
     with pytest.raises(topics.TopicsError, match="no controller"):
-        asyncio.run(topics._wait_for_controller(Cluster((-1, [NODE]))))
+        asyncio.run(topics._wait_for_controller(Cluster((-1, [NODE])).describe_cluster))
