@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +18,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     KafkaConnectionError,
     NodeNotReadyError,
+    NotControllerError,
     StaleMetadata,
     TopicAlreadyExistsError,
     for_code,
@@ -39,7 +40,7 @@ from schemas import (
 from stream_app.errors import UserError
 from stream_app.settings import Settings
 from stream_app.streaming.connection import client_options
-from stream_app.streaming.refusals import connected, in_words, silent_client
+from stream_app.streaming.refusals import connected, in_words
 
 COMPACTION_LAG_MS = 10 * 60 * 1000
 """A row written late by an owner that had lost its partition must not be the only one left. The
@@ -112,48 +113,56 @@ async def create(settings: Settings, partitions: int, replication: int) -> dict[
     Raises `TopicsError` when the broker refuses a topic, `NoBrokerError` when none answers,
     `AccessError` when one does not let us in.
     """
-    await _wait_for_controller(lambda: _cluster(settings))
-    async with admin_client(settings) as admin:
-        outcome = {}
-        for spec in specs(settings, partitions):
-            topic = NewTopic(spec.name, spec.partitions, replication, topic_configs=spec.configs)
-            response = await admin.create_topics([topic])
-            _, code, *detail = response.topic_errors[0]
-            error = for_code(code)
-            if code and error is not TopicAlreadyExistsError:
-                raise TopicsError(
-                    f"topic {spec.name}: {error.__name__}: {detail[0] if detail else ''}"
-                )
-            outcome[spec.name] = "exists" if code else "created"
-        await _wait_until_visible(admin, outcome)
-        return outcome
-
-
-async def _cluster(settings: Settings) -> dict[str, Any]:
-    """The cluster as a new client sees it: one that was told of no broker would ask none again."""
-    admin = AIOKafkaAdminClient(request_timeout_ms=10_000, **client_options(settings))
-    async with connected(admin, settings):
-        try:
-            with silent_client():
-                cluster: dict[str, Any] = await admin.describe_cluster()
-        except (KafkaConnectionError, NodeNotReadyError, StaleMetadata):
-            return {"controller_id": -1, "brokers": []}
-        return cluster
-
-
-async def _wait_for_controller(describe: Callable[[], Awaitable[dict[str, Any]]]) -> None:
-    """A cluster that has just come back answers before it has a controller to make topics."""
+    outcome: dict[str, str] = {}
     deadline = time.monotonic() + CONTROLLER_S
     while True:
-        cluster = await describe()
-        if cluster["controller_id"] in {broker["node_id"] for broker in cluster["brokers"]}:
-            return
-        if time.monotonic() > deadline:
-            raise TopicsError(
-                f"the cluster answers, but has had no controller for {CONTROLLER_S} s, so that no "
-                "topic can be created; look into the brokers' logs"
-            )
+        try:
+            async with admin_client(settings) as admin:
+                await create_missing(admin, specs(settings, partitions), replication, outcome)
+                await _wait_until_visible(admin, outcome)
+                return outcome
+        except NoControllerError:
+            # Asked again through a new client: one that knows no broker of a cluster asks none.
+            if time.monotonic() > deadline:
+                raise TopicsError(
+                    f"the cluster answers, but has had no controller for {CONTROLLER_S} s, so that "
+                    "no topic can be created; look into the brokers' logs"
+                ) from None
         await asyncio.sleep(0.1)
+
+
+class NoControllerError(Exception):
+    """A cluster that has just come back answers before it has a controller to make topics."""
+
+
+async def create_missing(
+    admin: Any, wanted: Iterable[TopicSpec], replication: int, outcome: dict[str, str]
+) -> None:
+    """Create what is not in `outcome` yet, and put in there what became of it.
+
+    Raises `TopicsError` and `NoControllerError`.
+    """
+    try:
+        cluster = await admin.describe_cluster()
+    except (KafkaConnectionError, NodeNotReadyError, StaleMetadata):
+        raise NoControllerError from None
+    if cluster["controller_id"] not in {broker["node_id"] for broker in cluster["brokers"]}:
+        raise NoControllerError
+    for spec in wanted:
+        if spec.name in outcome:
+            continue
+        topic = NewTopic(spec.name, spec.partitions, replication, topic_configs=spec.configs)
+        try:
+            response = await admin.create_topics([topic])
+        except AttributeError:  # the client takes the number of a controller that it does not know
+            raise NoControllerError from None
+        _, code, *detail = response.topic_errors[0]
+        error = for_code(code)
+        if error is NotControllerError:
+            raise NoControllerError
+        if code and error is not TopicAlreadyExistsError:
+            raise TopicsError(f"topic {spec.name}: {error.__name__}: {detail[0] if detail else ''}")
+        outcome[spec.name] = "exists" if code else "created"
 
 
 async def _wait_until_visible(admin: Any, names: Collection[str]) -> None:

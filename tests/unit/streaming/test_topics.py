@@ -1,37 +1,78 @@
-"""Topics are not asked for before the cluster has a controller that can make them."""
+"""Topics are asked for again while a cluster that has just come back has no controller."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.errors import NodeNotReadyError, NotControllerError
 
+from stream_app.settings import Settings
 from stream_app.streaming import topics
 
 NODE = {"node_id": 1}
+SETTINGS = Settings(app_id="test")
 
 
 class Cluster:
-    """Describes itself as it comes back after a pause: the last description stays."""
+    """Answers as a real one was seen to: one of `troubles` for each client, then none."""
 
-    def __init__(self, *controllers: tuple[int, list[dict[str, int]]]) -> None:
-        self.controllers = list(controllers)
+    def __init__(self, *troubles: str) -> None:
+        self.troubles = list(troubles)
+        self.trouble = ""
+        self.made: list[str] = []
+
+    @asynccontextmanager
+    async def client(self, settings: Settings) -> AsyncIterator[Cluster]:
+        self.trouble = self.troubles.pop(0) if self.troubles else ""
+        yield self
 
     async def describe_cluster(self) -> dict[str, Any]:
-        number, brokers = self.controllers[0]
-        if len(self.controllers) > 1:
-            del self.controllers[0]
-        return {"controller_id": number, "brokers": brokers}
+        if self.trouble == "knows no broker":
+            raise NodeNotReadyError
+        known = self.trouble != "no controller"
+        return {"controller_id": 1 if known else -1, "brokers": [NODE]}
+
+    async def create_topics(self, wanted: list[Any]) -> Any:
+        if self.trouble == "lost on the way":
+            raise AttributeError("'NoneType' object has no attribute 'nodeId'")
+        if self.trouble == "moved" and len(self.made) == 2:
+            return SimpleNamespace(topic_errors=[(wanted[0].name, NotControllerError.errno, "")])
+        self.made.append(wanted[0].name)
+        return SimpleNamespace(topic_errors=[(wanted[0].name, 0, None)])
+
+    async def list_topics(self) -> list[str]:
+        return self.made
 
 
-def test_a_controller_that_is_not_listed_yet_is_waited_for() -> None:
-    cluster = Cluster((-1, []), (1, []), (1, [NODE]))
-    asyncio.run(topics._wait_for_controller(cluster.describe_cluster))
-    assert cluster.controllers == [(1, [NODE])]
+@pytest.fixture
+def create(monkeypatch: pytest.MonkeyPatch) -> Callable[[Cluster], dict[str, str]]:
+    def run(cluster: Cluster) -> dict[str, str]:
+        monkeypatch.setattr(topics, "admin_client", cluster.client)
+        return asyncio.run(topics.create(SETTINGS, 4, 1))
+
+    return run
 
 
-def test_no_controller_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "trouble", ["knows no broker", "no controller", "lost on the way", "moved"]
+)
+def test_a_controller_is_waited_for(
+    create: Callable[[Cluster], dict[str, str]], trouble: str
+) -> None:
+    cluster = Cluster(trouble, trouble)
+    names = [spec.name for spec in topics.specs(SETTINGS, 4)]
+    assert create(cluster) == dict.fromkeys(names, "created")
+    assert cluster.made == names  # each once
+
+
+def test_no_controller_is_said(
+    create: Callable[[Cluster], dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(topics, "CONTROLLER_S", 0)
     with pytest.raises(topics.TopicsError, match="no controller"):
-        asyncio.run(topics._wait_for_controller(Cluster((-1, [NODE])).describe_cluster))
+        create(Cluster(*["no controller"] * 5))
