@@ -69,6 +69,11 @@ class RankingWeights(msgspec.Struct, frozen=True, kw_only=True):
     trend_half_life_days: Annotated[float, msgspec.Meta(gt=0, le=100_000)] = 30.0
     """After so many days an event counts half as much for the decayed popularity."""
 
+    @property
+    def trend_half_life_ms(self) -> float:
+        """The same in milliseconds."""
+        return self.trend_half_life_days * 86_400_000.0
+
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
     """The encoder's graph in fewer bits, made by `stream-app compile`."""

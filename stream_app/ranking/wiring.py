@@ -35,7 +35,6 @@ TRANSITION_PLACES = 3
 VOTE_DECAY = 0.8
 # A transition that was never counted is about as likely as any of a few thousand items.
 TRANSITION_FLOOR = 3e-4
-DAY_MS = 86_400_000.0
 # Rerankers may drop as many items as a list holds.
 RESERVE = 10
 
@@ -56,7 +55,7 @@ class LiveStores:
         until_ms = bundle.manifest.data.until_ms
         return cls(
             TransitionStore(priors.successors, priors.counts),
-            TrendStore(priors.popularity, until_ms, ranking.trend_half_life_days * DAY_MS),
+            TrendStore(priors.popularity, until_ms, ranking.trend_half_life_ms),
             ranking.both_ways,
         )
 

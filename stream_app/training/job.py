@@ -203,7 +203,7 @@ def _measure_held_out(
             baseline.name: BaselineLists(baseline, window, scored=sample)
             for baseline in (
                 TransitionCounts(),
-                DecayedPopularity(settings.ranking.trend_half_life_days * DAY_MS),
+                DecayedPopularity(settings.ranking.trend_half_life_ms),
                 Popularity(),
             )
         },

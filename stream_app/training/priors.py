@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from stream_app.bundle import FANOUT, Priors, RankingWeights
 from stream_app.datasets import EventTable
 from stream_app.ranking.live.transitions import summed_pairs, weighted_pairs
-from stream_app.ranking.wiring import DAY_MS
 
 BLOCK = 1_000_000
 """Events whose pairs are sorted at a time: up to 6 pairs an event, and 24 bytes a pair."""
@@ -24,8 +23,7 @@ def count_priors(
     """
     at = places[table.items]
     known = at >= 0
-    half_life_ms = ranking.trend_half_life_days * DAY_MS
-    ages = (table.timestamps_ms[-1] - table.timestamps_ms) / half_life_ms
+    ages = (table.timestamps_ms[-1] - table.timestamps_ms) / ranking.trend_half_life_ms
     popularity = np.bincount(at[known], weights=np.exp2(-ages[known]), minlength=items)
     successors, counts = _transitions(table.users, at, items, ranking)
     return Priors(successors, counts, popularity.astype(np.float32))
