@@ -56,6 +56,8 @@ class Named(click.ParamType):
         name, equals, path = str(value).partition("=")
         if not (name.strip() and equals and path):
             self.fail(f"{value!r} is not NAME=FILE", param, ctx)
+        if "/" in name:  # lists are written to files of this name
+            self.fail(f"the name {name.strip()!r} has a slash; give another", param, ctx)
         return name.strip(), Path(path)
 
 
@@ -97,6 +99,9 @@ class Named(click.ParamType):
 @click.option("--users", type=click.IntRange(1), help="Ask so many users, drawn at random.")
 @click.option("--out", type=FILE, help="The report to write, HTML.")
 @click.option("--json", "json_file", type=FILE, help="The result to write, JSON.")
+@click.option(
+    "--write-lists", type=FILE, help="A directory for the lists of each method, NAME.jsonl."
+)
 @click.option("--write-questions", type=FILE, help="A directory for recommenders from elsewhere.")
 @click.option(
     "--seed",
@@ -113,6 +118,7 @@ def command(**options: Any) -> None:
     names = _names(options)
     for file in (options["out"], options["json_file"]):
         _check_writable(file)
+    _check_directory(options["write_lists"])
     if options["out"] is not None:
         check_matplotlib()
     progress = make_progress()
@@ -142,6 +148,11 @@ def _check_writable(file: Path | None) -> None:
         return
     if file.is_dir() or not file.parent.is_dir():
         raise click.UsageError(f"{file} cannot be written: give a file in a directory that exists")
+
+
+def _check_directory(directory: Path | None) -> None:
+    if directory is not None and directory.exists() and not directory.is_dir():
+        raise click.UsageError(f"{directory} is not a directory")
 
 
 def _names(options: dict[str, Any]) -> list[str]:
@@ -204,6 +215,7 @@ def _contest(
         vectors=vectors,
         diversity_by="users" if vectors is None else "categories",
         seed=seed,
+        lists_to=options["write_lists"],
     )
 
 

@@ -1,8 +1,9 @@
 """Files by which recommenders from elsewhere take part: questions go out, lists come back.
 
 `write_questions` writes `events.csv` and `questions.jsonl`; `read_lists` reads JSON lines
-`{"user_id": "u1", "known": 37, "items": ["i9", "i2"]}`, best item first. docs/evaluation.md has the
-formats.
+`{"user_id": "u1", "known": 37, "items": ["i9", "i2"]}`, best item first, and `write_lists` writes
+them, so that a method that took long to train can be compared again without. docs/evaluation.md has
+the formats.
 """
 
 from __future__ import annotations
@@ -61,6 +62,24 @@ def _events(split: Split) -> Iterator[tuple[str, str, int, str]]:
         zip(table.users.tolist(), table.items.tolist(), table.timestamps_ms.tolist(), strict=True)
     ):
         yield table.user_ids[user], table.item_ids[item], time, PARTS[part[at]]
+
+
+def write_lists(lists: Lists, split: Split, path: Path) -> None:
+    """Write `lists`, int32 `[C, k]`, as `read_lists` reads them.
+
+    Raises `EvaluationError` when it cannot write.
+    """
+    histories, user_ids = split.test.histories, split.table.user_ids
+    item_ids = split.table.item_ids
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            for user, known, row in zip(histories.users, histories.lengths, lists, strict=True):
+                items = [item_ids[item] for item in row[row != NOTHING]]
+                line = ListLine(user_ids[user], items, int(known))
+                file.write(msgspec.json.encode(line) + b"\n")
+    except OSError as error:
+        raise EvaluationError(f"cannot write lists to {path}: {error}") from error
 
 
 def read_lists(path: Path, split: Split, k: int) -> Lists:

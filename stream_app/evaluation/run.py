@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stream_app.evaluation.alike import by_users
 from stream_app.evaluation.bootstrap import LEVEL
-from stream_app.evaluation.exchange import read_lists
+from stream_app.evaluation.exchange import read_lists, write_lists
 from stream_app.evaluation.judge import Judge
 from stream_app.evaluation.lists import Lists, top_lists
 from stream_app.evaluation.live import replayed_lists
@@ -45,6 +45,8 @@ class Contest:
     """`[N, d]`, unit length: what the diversity of a list is made from."""
     diversity_by: str = "users"
     seed: int = 0
+    lists_to: Path | None = None
+    """A directory for lists: those of a method, `NAME.jsonl`, once it has answered."""
 
 
 @dataclass
@@ -64,11 +66,19 @@ def run(contest: Contest, progress: Progress) -> Result:
     for method in contest.methods:
         if not isinstance(method, LiveMethod):
             answers[method.name] = _ask(method, split, k, progress)
+            _keep(contest, method.name, answers[method.name])
     live = [method for method in contest.methods if isinstance(method, LiveMethod)]
     if live:
         answers |= _replay(live, split, k, progress)
+        for method in live:
+            _keep(contest, method.name, answers[method.name])
     order = [*(method.name for method in contest.methods), *contest.files]
     return _judge(contest, {name: answers[name] for name in order}, progress)
+
+
+def _keep(contest: Contest, name: str, answer: _Answer) -> None:
+    if contest.lists_to is not None:
+        write_lists(answer.lists, contest.split, contest.lists_to / f"{name}.jsonl")
 
 
 def _ask(method: Method, split: Split, k: int, progress: Progress) -> _Answer:

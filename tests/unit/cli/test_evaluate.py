@@ -42,10 +42,18 @@ def test_methods_and_lists_from_elsewhere_end_in_one_report(events: Path, tmp_pa
     made = evaluate(
         "--data", events, "--methods", "popular,transitions,item-knn", "--lists", f"theirs={lists}",
         "--k", "5", "--k", "10", "--out", tmp_path / "report.html", "--json", tmp_path / "r.json",
-        "--threads", "1",
+        "--threads", "1", "--write-lists", tmp_path / "kept",
     )  # fmt: skip
     assert made.exit_code == 0, made.output
     result = read_json(tmp_path / "r.json")
+    counts = tmp_path / "kept" / "transitions.jsonl"
+    again = evaluate(
+        "--data", events, "--methods", "none", "--k", "5",
+        "--lists", f"counts={counts}", "--json", tmp_path / "a.json",
+    )  # fmt: skip
+    assert again.exit_code == 0, again.output
+    kept = read_json(tmp_path / "a.json").value("counts", "hr@5")
+    assert kept == result.value("transitions", "hr@5")
     assert [one.name for one in result.methods] == ["popular", "transitions", "item-knn", "theirs"]
     assert (result.value("transitions", "hr@5"), result.value("theirs", "hr@5")) == (1, 1 / 8)
     assert "theirs" in (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -82,6 +90,8 @@ def test_a_bundle_is_not_asked_what_it_has_learned() -> None:
         (["--methods", "popular,popular"], "two methods are called popular"),
         (["--lists", "popular=x"], "two methods are called popular"),
         (["--lists", "x"], "'x' is not NAME=FILE"),
+        (["--lists", "../x=y"], "the name '../x' has a slash; give another"),
+        (["--write-lists", __file__], "test_evaluate.py is not a directory"),
         (["--methods", "none"], "nothing to evaluate; give --methods, --bundle or --lists"),
         (["--methods", "recommender"], "recommender needs --protocol replay"),
         (["--basket"], "--basket needs --protocol time-split"),

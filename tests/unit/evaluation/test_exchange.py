@@ -4,12 +4,13 @@ import csv
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from event_tables import table_of
 
 from stream_app.evaluation import exchange
 from stream_app.evaluation.errors import EvaluationError
-from stream_app.evaluation.exchange import read_lists, write_questions
+from stream_app.evaluation.exchange import read_lists, write_lists, write_questions
 from stream_app.evaluation.histories import Histories
 from stream_app.evaluation.lists import Lists, without_seen
 from stream_app.evaluation.protocols import leave_one_out, time_split
@@ -43,6 +44,19 @@ def test_lists_are_read_in_the_order_of_the_questions(tmp_path: Path) -> None:
         [ids.index("f"), -1, -1],
         [-1, ids.index("c"), ids.index("d")],
     ]
+
+
+def test_lists_that_were_written_are_read_as_they_were(tmp_path: Path) -> None:
+    split = time_split(TABLE, test_share=0.4)
+    known = [set(split.table.items[row[row >= 0]]) for row in split.test.histories.window(10)]
+    unseen = [[at for at in range(6) if at not in items][:2] for items in known]
+    lists = np.array([[*row, -1, -1][:2] for row in unseen], np.int32)
+    write_lists(lists, split, tmp_path / "new" / "ours.jsonl")
+    assert (read_lists(tmp_path / "new" / "ours.jsonl", split, 2) == lists).all()
+    assert (lists >= 0).any()
+    (tmp_path / "file").touch()
+    with pytest.raises(EvaluationError, match="cannot write lists to"):
+        write_lists(lists, split, tmp_path / "file" / "ours.jsonl")
 
 
 def test_a_user_asked_several_times_is_named_with_the_events_known(tmp_path: Path) -> None:
