@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from stream_app.datasets import EventTable
 from stream_app.training.config import TrainingConfig
-from stream_app.training.fit import Epoch, OnEpoch, Validate, fit
+from stream_app.training.fit import Epoch, OnEpoch, OnResume, Validate, fit
 from stream_app.training.learner import Learner
 from stream_app.training.models import build_encoder
 
@@ -31,7 +31,7 @@ def fit_best_kind(
     *,
     validate: Validate,
     on_epoch: OnEpoch,
-    on_resume: Callable[[int], None],
+    on_resume: OnResume,
     on_kind: Callable[[str, Epoch], None],
     checkpoint: Path | None = None,
     texts: NDArray[np.float32] | None = None,

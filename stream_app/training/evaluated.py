@@ -72,7 +72,7 @@ class TrainedEncoder:
             self._config,
             validate=validate,
             on_epoch=self._on_epoch,
-            on_resume=lambda _: None,  # nothing is resumed without a checkpoint
+            on_resume=lambda *_: None,  # nothing is resumed without a checkpoint
             on_kind=lambda kind, done: self._progress.note(f"{self.name} {kind}: {done.ndcg:.4f}"),
         )
         if split.refit:

@@ -19,19 +19,22 @@ from stream_app.training.sequences import Vocabulary, user_sequences
 
 
 class Epoch(NamedTuple):
-    """What one epoch came to; the last two are NaN where nothing validates."""
+    """What one epoch came to; the figures are NaN where nothing validates."""
 
     number: int
     loss: float
     hit_rate: float
     ndcg: float
+    kind: str
+    """Of the encoder, as `ModelConfig.kind`."""
 
 
 Validate = Callable[[Learner], tuple[float, float]]
 OnEpoch = Callable[[Epoch], None]
-OnResume = Callable[[int], None]
+OnResume = Callable[[int, Path], None]
+"""Told the epochs already done, and the checkpoint that says so."""
 
-NEVER = Epoch(0, float("inf"), -1.0, -1.0)
+NEVER = Epoch(0, float("inf"), -1.0, -1.0, "")
 
 
 def fit(
@@ -43,7 +46,7 @@ def fit(
     stop_after: int | None = None,
     on_epoch: OnEpoch = lambda _: None,
     checkpoint: Path | None = None,
-    on_resume: OnResume = lambda _: None,
+    on_resume: OnResume = lambda *_: None,
 ) -> tuple[Learner, Epoch]:
     """Train on `table`, and return the model with the epoch that it is of.
 
@@ -53,7 +56,7 @@ def fit(
     With `validate` (giving hit rate and NDCG@10), training stops `config.patience` epochs after
     the best NDCG, whose weights are returned. Without, it runs `stop_after` epochs, or all.
     `checkpoint` is written after every epoch; where it exists, training goes on from it, and
-    `on_resume` is told the epochs already done. Raises `TrainingError` for a table without pairs
+    `on_resume` is told. Raises `TrainingError` for a table without pairs
     of events, and for a checkpoint of another run.
     """
     described = None if texts is None else with_text(texts)
@@ -67,13 +70,13 @@ def fit(
     best, best_weights, last = NEVER, None, NEVER
     if checkpoint is not None and checkpoint.exists():
         best, best_weights, last = _resume(checkpoint, learner, table)
-        on_resume(learner.epoch)
+        on_resume(learner.epoch, checkpoint)
     while learner.epoch < (stop_after or config.epochs):
         if validate is not None and last.number - best.number >= config.patience:
             break
         loss = learner.train_epoch(sequences)
         figures = validate(learner) if validate else (float("nan"), float("nan"))
-        last = Epoch(learner.epoch, loss, *figures)
+        last = Epoch(learner.epoch, loss, *figures, kind=config.model.kind)
         if validate is not None and last.ndcg > best.ndcg:
             best, best_weights = last, learner.weights()
         if checkpoint is not None:

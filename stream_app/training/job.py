@@ -118,7 +118,7 @@ def run(job: Job, report: Report) -> Manifest:
             stop_after=settings.epochs,
             on_epoch=report.epoch,
             checkpoint=job.final_checkpoint,
-            on_resume=lambda epoch: _tell_resumed(report, job.final_checkpoint, epoch),
+            on_resume=report.resumed,
         )
         report.stage("Exporting")
         release = Release.of(learner, window, settings.ranking, job.texts)
@@ -148,7 +148,7 @@ def _choose(
         validate=validator(window, int(recent.timestamps_ms[0]), window=job.config.window),
         on_epoch=report.epoch,
         checkpoint=job.checkpoint,
-        on_resume=lambda epoch: _tell_resumed(report, job.checkpoint, epoch),
+        on_resume=report.resumed,
         on_kind=lambda kind, epoch: report.note(
             f"{kind}: validation NDCG@10 {epoch.ndcg:.4f} after {epoch.number} epochs"
         ),
@@ -213,10 +213,6 @@ def _measure_held_out(
     report.table("Held out: every list against the user's next event", boards)
     report.note(f"The encoder alone: hit rate@10 {alone['hit_rate']:.4f}")
     return {"held_out.encoder": alone, **board_metrics("held_out", boards)}
-
-
-def _tell_resumed(report: Report, checkpoint: Path | None, epoch: int) -> None:
-    report.note(f"going on after epoch {epoch}, from {checkpoint}")
 
 
 def board_metrics(

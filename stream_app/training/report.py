@@ -26,6 +26,10 @@ class Report:
         """An epoch of training is done."""
         self.note(epoch_text(done))
 
+    def resumed(self, epoch: int, checkpoint: Path) -> None:
+        """A run that was stopped goes on."""
+        self.note(f"going on after epoch {epoch}, from {checkpoint}")
+
     def bar(self, total: int) -> AbstractContextManager[Callable[[int], None]]:
         """A context manager giving a function to call with the number of events done."""
         return self._shown.bar(total, "events")
@@ -63,8 +67,8 @@ def open_report(tensorboard: Path | None, settings: str) -> Iterator[Report]:
 class TensorBoardReport(Report):
     """A report, and its figures as events of TensorBoard.
 
-    Epochs with a validation figure are under `validation`, those of the training on the whole
-    window under `final`, and the comparison on events held out under `held_out`.
+    Epochs with a validation figure are under `validation/KIND`, those of the training on the whole
+    window under `final/KIND`, and the comparison on events held out under `held_out`.
     """
 
     def __init__(self, shown: Progress, writer: Any) -> None:
@@ -78,7 +82,7 @@ class TensorBoardReport(Report):
         phase = "validation" if validated else "final"
         for name, value in figures.items():
             if value == value:
-                self._writer.add_scalar(f"{phase}/{name}", value, done.number)
+                self._writer.add_scalar(f"{phase}/{done.kind}/{name}", value, done.number)
         self._writer.flush()  # to be looked at while the run goes on
 
     def table(self, title: str, boards: Mapping[str, Scoreboard]) -> None:

@@ -82,6 +82,10 @@ def export_text_encoder(
     """
     if out.exists() and not (replace and (out / META_FILE).is_file()):
         raise TextError(f"{out} exists; choose another --out, or pass --replace for an encoder")
+    if out.exists() and (
+        other := sorted({one.name for one in out.iterdir()} - {*FILES, META_FILE})
+    ):
+        raise TextError(f"{out} also holds {', '.join(other[:3])}, which replacing would delete")
     source = find_model(model)
     on_stage(f"Exporting {source.name} from {source.directory}")
     sentence, tokenizer, pad_id = _load(source)

@@ -164,6 +164,15 @@ def test_a_directory_that_is_no_encoder_is_never_replaced(tmp_path: Path) -> Non
     assert (tmp_path / "precious").read_text() == "keep"
 
 
+def test_files_of_others_are_not_deleted_with_an_encoder(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export_text_encoder(out, model=str(tiny))
+    (out / "notes.txt").touch()
+    with pytest.raises(TextError, match=r"also holds notes\.txt, which replacing would delete"):
+        export_text_encoder(out, model=str(tiny), replace=True)
+    assert (out / "notes.txt").exists()
+
+
 def test_a_tokenizer_in_another_form_is_converted(tmp_path: Path) -> None:
     package = find_model(DEFAULT_MODEL).directory
     path = tiny_model(tmp_path / "model", vocab_size=30522, max_position_embeddings=512)

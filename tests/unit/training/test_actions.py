@@ -24,8 +24,6 @@ from stream_app.training.release import Label, Release  # noqa: E402
 from stream_app.training.sequences import NO_ROW, Vocabulary, pad, user_sequences  # noqa: E402
 from stream_app.users.actions import ACTIONS, PURCHASE  # noqa: E402
 
-from .markov import markov_table  # noqa: E402
-
 CONFIG = TrainingConfig(
     model=ModelConfig(dim=16, width=16, blocks=1, dropout=0.1),
     epochs=6,
@@ -33,12 +31,6 @@ CONFIG = TrainingConfig(
     batch_tokens=256,
     min_count=1,
 )
-
-
-@pytest.fixture(scope="module")
-def table() -> EventTable:
-    torch.set_num_threads(1)
-    return markov_table()
 
 
 def test_weights_are_read_by_action() -> None:

@@ -21,16 +21,16 @@ CONFIG = TrainingConfig(
 
 def chosen(
     figures: dict[str, float], config: TrainingConfig = CONFIG, checkpoint: Path | None = None
-) -> tuple[Learner, Epoch, list[str], list[int]]:
+) -> tuple[Learner, Epoch, list[str], list[tuple[int, str]]]:
     """What is kept where each kind validates as in `figures`, which were tried, what resumed."""
     tried: list[str] = []
-    resumed: list[int] = []
+    resumed: list[tuple[int, str]] = []
     learner, best = fit_best_kind(
         markov_table(users=6, length=8),
         config,
         validate=lambda learner: (0.5, figures[learner.config.model.kind]),
         on_epoch=lambda _: None,
-        on_resume=resumed.append,
+        on_resume=lambda epoch, path: resumed.append((epoch, path.name)),
         on_kind=lambda kind, _: tried.append(kind),
         checkpoint=checkpoint,
     )
@@ -67,7 +67,7 @@ def test_sizes_that_one_of_the_kinds_does_not_take_are_refused_before_any_is_tra
             odd,
             validate=lambda _: (0.5, 0.5),
             on_epoch=lambda epoch: tried.append(epoch.number),
-            on_resume=tried.append,
+            on_resume=lambda *_: None,
             on_kind=lambda *_: None,
         )
     assert not tried
@@ -80,4 +80,4 @@ def test_a_comparison_that_was_stopped_goes_on(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.recurrent", "run.transformer"]
     learner, _, _, resumed = chosen(figures, checkpoint=checkpoint)
     assert learner.config.model.kind == "transformer"
-    assert resumed == [2, 2]
+    assert resumed == [(2, "run.recurrent"), (2, "run.transformer")]

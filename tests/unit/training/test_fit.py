@@ -32,12 +32,6 @@ CONFIG = TrainingConfig(
 )
 
 
-@pytest.fixture(scope="module")
-def table() -> EventTable:
-    torch.set_num_threads(1)
-    return markov_table()
-
-
 def test_a_tiny_run_beats_popularity_on_a_markov_stream(table: EventTable) -> None:
     past, stream = table.split(0.8)
     validate = validator(table, int(stream.timestamps_ms[0]), window=50)
@@ -69,16 +63,16 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(table: EventTable, tmp_p
     checkpoint = tmp_path / "run.pt"
     fit(table, CONFIG, stop_after=2, checkpoint=checkpoint)
     epochs: list[int] = []
-    told: list[int] = []
+    told: list[tuple[int, Path]] = []
     resumed, _ = fit(
         table,
         CONFIG,
         stop_after=4,
         checkpoint=checkpoint,
         on_epoch=lambda done: epochs.append(done.number),
-        on_resume=told.append,
+        on_resume=lambda *what: told.append(what),
     )
-    assert (told, epochs) == ([2], [3, 4])
+    assert (told, epochs) == ([(2, checkpoint)], [3, 4])
     np.testing.assert_array_equal(resumed.vectors(), whole.vectors())
 
 

@@ -56,8 +56,10 @@ def test_events_become_a_measured_bundle(tmp_path: Path) -> None:
     made = Recommender(bundle).recommend([Click(user_id="me", item_id="i1", timestamp_ms=10**9)])
     assert len(made[0].items) == 10
     written = scalars(tmp_path / "logs")
-    assert written["validation/loss"].keys() == {1, 2, 3, 4, 5, 6}
-    assert written["final/loss"].keys() == {*range(1, int(manifest.metrics["epochs"]) + 1)}
+    assert written["validation/recurrent/loss"].keys() == {1, 2, 3, 4, 5, 6}
+    assert written["final/recurrent/loss"].keys() == {
+        *range(1, int(manifest.metrics["epochs"]) + 1)
+    }
     assert written["held_out/stream-app/ndcg"][0] == pytest.approx(
         metrics["held_out.stream-app"]["ndcg"]
     )
