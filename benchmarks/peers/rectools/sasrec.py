@@ -51,6 +51,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--loss", default="sampled_softmax", help="softmax, BCE, gBCE, ...")
     parser.add_argument("--negatives", type=int, default=256, help="of a sampled loss")
     parser.add_argument("--dropout", type=float, default=0.2)
+    parser.add_argument("--batch", type=int, default=128, help="users in a step")
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--epochs", type=int, default=100, help="at most")
     parser.add_argument("--patience", type=int, default=5)
     parser.add_argument("--minutes", type=int, default=24 * 60, help="of training, at most")
@@ -87,6 +89,8 @@ def recommend(
             loss=options.loss,
             n_negatives=options.negatives,
             epochs=options.epochs,
+            batch_size=options.batch,
+            lr=options.learning_rate,
             deterministic=True,
             get_val_mask_func=validation_mask(part == "validation"),
             get_trainer_func=lambda: trainer(options, scratch),
