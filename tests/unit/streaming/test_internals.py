@@ -1,5 +1,7 @@
 """Another release of Faust or aiokafka is noticed before it can lose an event."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,10 @@ def test_another_release_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_private_name_still_exists() -> None:
-    assert internals.missing_names() == []
+    """In a process of its own: tests before this one may have replaced some of them."""
+    code = "from stream_app.streaming import internals; print(internals.missing_names())"
+    run = [sys.executable, "-c", code]
+    assert subprocess.run(run, capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_a_vanished_private_name_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
