@@ -13,6 +13,7 @@ import schemas
 from agents.erasing import DROPPED, Erased, Holdings, Request, erase
 from agents.records import Outgoing, Record, Work
 from schemas import Click, Purchase, Reason, RejectedMessage
+from stream_app.answers import Asked
 from stream_app.recommender import NEW, Recommender, SourceMessage
 from stream_app.users.codec import decode_state, encode_state
 from stream_app.users.erasure import Erasure
@@ -37,6 +38,7 @@ class Engine:
         dead_letters: str,
         erasures: str,
         receipts: str,
+        requests: str,
         holdings: Holdings = lambda _: (),
         encoding: schemas.Encoding = "msgpack",
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
@@ -53,6 +55,7 @@ class Engine:
         self._dead_letters = dead_letters
         self._erasures = erasures
         self._receipts = receipts
+        self._requests = requests
         self._holdings = holdings
         self._encoding = encoding
         self._clock_ms = clock_ms
@@ -67,10 +70,13 @@ class Engine:
         """Apply a batch, in order; `rows` holds the encoded state of every key of the batch.
 
         `erased` are the erasures known of its keys. A record that cannot be applied becomes a dead
-        letter and changes nothing else.
+        letter and changes nothing else. Requests are answered from the rows as they are at the end.
         """
         work = Work()
         began = time.thread_time()
+        requests = [record for record in records if record.topic == self._requests]
+        if requests:
+            records = [record for record in records if record.topic != self._requests]
         removed: Mapping[bytes, int] = {}
         if erased or any(record.topic == self._erasures for record in records):
             left = self._erase(work, records, rows, erased)
@@ -99,6 +105,8 @@ class Engine:
             self._recommend(work, messages, appended_ms, states, partitions)
         if removed:
             self._remove(work, removed)
+        if requests:
+            self._answer(work, requests, states, damaged)
         return work
 
     def _erase(
@@ -144,11 +152,13 @@ class Engine:
     ) -> Click | Purchase:
         decode = self._decoders[record.topic]
         message = decode(record.value, key=record.key, now_ms=now_ms)
-        problem = damaged.get(record.key or b"") if damaged else None
-        if problem:
-            detail = f"the row of user {message.user_id!r} cannot be read: {problem}"
-            raise RejectedMessage(Reason.PROCESSING_ERROR, detail)
+        self._check_row(record, message.user_id, damaged)
         return message
+
+    def _check_row(self, record: Record, user_id: str, damaged: Mapping[bytes, str]) -> None:
+        if problem := damaged.get(record.key or b""):
+            detail = f"the row of user {user_id!r} cannot be read: {problem}"
+            raise RejectedMessage(Reason.PROCESSING_ERROR, detail)
 
     def _check_partition(self, record: Record) -> None:
         """A user with records in two partitions would have two rows, and lists that know half."""
@@ -170,6 +180,7 @@ class Engine:
         partitions: Mapping[str, int],
     ) -> None:
         processed = self._recommender.process(messages, states)
+        states.update(processed.states)
         work.stages |= processed.stages
         began = time.thread_time()
         for source, at_ms, outcome in zip(messages, appended_ms, processed.outcomes, strict=True):
@@ -183,12 +194,43 @@ class Engine:
                 )
             )
         for made in processed.recommendations:
-            value = schemas.encode(made, self._encoding)
-            partition = partitions[made.user_id]
-            work.lists.append(
-                Outgoing(self._recommendations, partition, made.user_id.encode(), value)
-            )
+            work.lists.append(self._list(made, partitions[made.user_id]))
         work.stages["encode_records"] = time.thread_time() - began
+
+    def _list(self, made: schemas.Recommendation, partition: int) -> Outgoing:
+        value = schemas.encode(made, self._encoding)
+        return Outgoing(self._recommendations, partition, made.user_id.encode(), value)
+
+    def _answer(
+        self,
+        work: Work,
+        records: Sequence[Record],
+        states: Mapping[str, UserState | None],
+        damaged: Mapping[bytes, str],
+    ) -> None:
+        """Answer requests that can still be of use."""
+        asked: list[Asked] = []
+        now_ms = self._clock_ms()
+        for record in records:
+            try:
+                request = schemas.decode_request(record.value, key=record.key)
+                self._check_row(record, request.user_id, damaged)
+                if self._partition_of is not None and states.get(request.user_id) is None:
+                    self._check_partition(record)
+            except RejectedMessage as rejected:
+                self._reject(work, record, rejected)
+                continue
+            expired = request.deadline_ms is not None and request.deadline_ms < now_ms
+            work.count(record.topic, "expired" if expired else "answered")
+            if expired:
+                work.unanswered += 1
+            else:
+                asked.append(Asked(request, record.topic, record.partition, record.offset))
+                work.asked_ms.append(record.timestamp_ms)
+        if asked:
+            answers = self._recommender.answer_all(asked, states, work.stages)
+            for one, made in zip(asked, answers, strict=True):
+                work.answers.append(self._list(made, one.partition))
 
     def _reject(self, work: Work, record: Record, rejected: RejectedMessage) -> None:
         fields = record._asdict()

@@ -1,4 +1,4 @@
-"""The agent of the main job: clicks, purchases and erasures in, user rows and fresh lists out.
+"""The agent of the main job: events, requests and erasures in, user rows and fresh lists out.
 
 The order of the steps is the delivery guarantee (docs/delivery.md): take a batch, compute, publish
 rows, lists, dead letters and receipts, wait until the broker has them, acknowledge, in this order.
@@ -86,7 +86,7 @@ class RecommendAgent:
         now_ms = self._clock.observe((r.partition, r.timestamp_ms) for r in records)
         self.activity.enter(Stage.PUBLISH)
         changes = [(row.partition, row.key or b"", row.value) for row in work.rows]
-        also = [*work.lists, *work.dead, *work.receipts]
+        also = [*work.lists, *work.answers, *work.dead, *work.receipts]
         if not await batches.confirm_membership(batch, self._session_s):
             return False
         if not await self._rows.write(changes, now_ms, also, term):
@@ -94,7 +94,7 @@ class RecommendAgent:
         for request in work.erasures:
             self._erasures.add(*request)
         work.stages["publish"] = time.perf_counter() - began
-        self._metrics.batch(work, events=len(records), appended_ms=work.appended_ms)
+        self._metrics.batch(work, events=len(records))
         self._metrics.rows(self._rows.count(), self._rows.late)
         return True
 

@@ -43,6 +43,8 @@ class Work:
 
     rows: list[Outgoing] = field(default_factory=list)
     lists: list[Outgoing] = field(default_factory=list)
+    answers: list[Outgoing] = field(default_factory=list)
+    """Lists for requests."""
     dead: list[Outgoing] = field(default_factory=list)
     receipts: list[Outgoing] = field(default_factory=list)
     """What became of requests for erasure."""
@@ -53,15 +55,17 @@ class Work:
     reasons: dict[str, int] = field(default_factory=dict)
     """Number of dead letters by reason."""
     unanswered: int = 0
-    """Records that no list answers: rejected, erased, or a request for erasure."""
+    """Records that no list answers: rejected, erased, expired, or a request for erasure."""
     appended_ms: list[int] = field(default_factory=list)
     """When the events that were new were appended, Unix ms: what a latency is counted from."""
+    asked_ms: list[int] = field(default_factory=list)
+    """The same of the requests that have an answer."""
     stages: dict[str, float] = field(default_factory=dict)
     """Processor seconds of the engine's thread by stage; for `publish`, seconds of waiting."""
 
     def records(self) -> list[Outgoing]:
         """Everything to publish."""
-        return self.rows + self.lists + self.dead + self.receipts
+        return self.rows + self.lists + self.answers + self.dead + self.receipts
 
     def count(self, topic: str, outcome: str) -> None:
         """One more event of a topic with this outcome."""

@@ -16,7 +16,14 @@ from aiokafka.errors import ProducerClosed
 
 from agents.engine import Engine
 from agents.recommend import RecommendAgent
-from schemas import DEAD_LETTERS, ERASURE_RECEIPTS, ERASURES, RECOMMENDATIONS, topic_name
+from schemas import (
+    DEAD_LETTERS,
+    ERASURE_RECEIPTS,
+    ERASURES,
+    RECOMMENDATIONS,
+    REQUESTS,
+    topic_name,
+)
 from stream_app.bundle import load_bundle
 from stream_app.encoders.load import AUTO, unavailable
 from stream_app.observability.metrics import Metrics
@@ -96,15 +103,17 @@ def build(
     app = create_app(settings, partitions)
     sources = topics.source_topics(settings)
     changelog = topics.changelog_topic(settings.app_id)
-    requests = topic_name(settings.topic_prefix, ERASURES)
+    erase = topic_name(settings.topic_prefix, ERASURES)
+    requests = topic_name(settings.topic_prefix, REQUESTS)
     engine = Engine(
         recommender,
         sources=sources,
         changelog=changelog,
         recommendations=topic_name(settings.topic_prefix, RECOMMENDATIONS),
         dead_letters=topic_name(settings.topic_prefix, DEAD_LETTERS),
-        erasures=requests,
+        erasures=erase,
         receipts=topic_name(settings.topic_prefix, ERASURE_RECEIPTS),
+        requests=requests,
         holdings=retention.holdings,
         encoding="json" if settings.output_encoding == "json" else "msgpack",
         partition_of=topics.partitioner(partitions),
@@ -112,19 +121,20 @@ def build(
     options = client_options(settings)
     publisher = Publisher(options, settings.app_id)
     rows = UserRows(_store(settings), changelog, ChangelogReader(options, changelog), publisher)
-    erasures = Erasures(ChangelogReader(options, requests))
+    erasures = Erasures(ChangelogReader(options, erase))
     app.tables.attach(rows, publisher, changelog, erasures)
     clock = StreamClock()
     agent = RecommendAgent(
         engine, rows, erasures, clock, publisher, metrics,
         settings.batch_max, settings.session_timeout_s,
     )  # fmt: skip
-    app.agent(raw_topic(app, *sources, requests), name="recommend")(agent.__call__)
-    purge = Purge(rows, erasures, retention.changelog_ms, retention.deleted[requests])
+    consumed = (*sources, requests, erase)
+    app.agent(raw_topic(app, *consumed), name="recommend")(agent.__call__)
+    purge = Purge(rows, erasures, retention.changelog_ms, retention.deleted[erase])
     _repeat(app, purge.sweep, INTERVAL_S)
     if settings.user_retention_days:
         _expire(app, Expiry(rows, clock, round(settings.user_retention_days * DAY_MS)), metrics)
-    _watch(app, settings, frozenset({*sources, requests}), partitions, agent, metrics)
+    _watch(app, settings, frozenset(consumed), partitions, agent, metrics)
     return app
 
 

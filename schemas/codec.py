@@ -20,10 +20,12 @@ from schemas.messages import (
     ErasureRequest,
     Purchase,
     Recommendation,
+    RecommendationRequest,
 )
 
 Encoding = Literal["msgpack", "json"]
 Event = TypeVar("Event", Click, Purchase)
+Asked = TypeVar("Asked", ErasureRequest, RecommendationRequest)
 Output = TypeVar("Output", Recommendation, DeadLetter, ErasureReceipt)
 
 MAX_VALUE_BYTES = 256 * 1024
@@ -41,6 +43,7 @@ _KINDS: tuple[type[msgspec.Struct], ...] = (
     Click,
     Purchase,
     Recommendation,
+    RecommendationRequest,
     DeadLetter,
     ErasureRequest,
     ErasureReceipt,
@@ -87,8 +90,24 @@ def decode_erasure(payload: bytes | None, *, key: bytes | None) -> ErasureReques
 
     Raises `RejectedMessage`, never anything else.
     """
+    return _decode_asked(ErasureRequest, payload, key)
+
+
+def decode_request(payload: bytes | None, *, key: bytes | None) -> RecommendationRequest:
+    """Decode and validate one record of `recommendation-requests`; the key must be the user.
+
+    Raises `RejectedMessage`, never anything else.
+    """
+    message = _decode_asked(RecommendationRequest, payload, key)
+    for name in ("exclude", "seed_items"):
+        for place, item_id in enumerate(getattr(message, name)):
+            _check_bytes(f"{name}[{place}]", item_id)
+    return message
+
+
+def _decode_asked(kind: type[Asked], payload: bytes | None, key: bytes | None) -> Asked:
     value = _bounded(payload)
-    message: ErasureRequest = _parse(ErasureRequest, value)
+    message: Asked = _parse(kind, value)
     _refuse_duplicate_keys(value)
     _check_id_bytes(message, ("user_id", "request_id"))
     if message.user_id.encode() != key:
@@ -182,9 +201,14 @@ def _refuse_damage(payload: bytes) -> str | None:
 def _check_id_bytes(message: msgspec.Struct, names: Iterable[str]) -> None:
     for name in names:
         value = getattr(message, name)
-        if value is not None and len(value.encode()) > MAX_ID_BYTES:
-            detail = f"`$.{name}` has {len(value.encode())} bytes, more than {MAX_ID_BYTES}"
-            raise RejectedMessage(Reason.VALIDATION_ERROR, detail)
+        if value is not None:
+            _check_bytes(name, value)
+
+
+def _check_bytes(name: str, value: str) -> None:
+    if len(value.encode()) > MAX_ID_BYTES:
+        detail = f"`$.{name}` has {len(value.encode())} bytes, more than {MAX_ID_BYTES}"
+        raise RejectedMessage(Reason.VALIDATION_ERROR, detail)
 
 
 def _key_mismatch(user_id: str, key: bytes | None) -> str:

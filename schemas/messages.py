@@ -13,6 +13,8 @@ from typing import Annotated
 import msgspec
 
 MAX_ID_BYTES = 256
+MAX_K = 200
+"""Most items that a request may ask for."""
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_BYTES)]
 Timestamp = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]  # until the year 9999
@@ -106,6 +108,28 @@ class Recommendation(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     experiment: Experiment | None = None
     degraded: str | None = None
     """Why the list is not what the model would have made, or null."""
+
+
+class RecommendationRequest(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """Someone wants a list of a user now (topic `recommendation-requests`).
+
+    The answer is a `Recommendation` with this `request_id` and no `trigger`. Nothing is remembered
+    of a request.
+    """
+
+    user_id: Id
+    """Who the list is for; a user without any event gets what is popular."""
+    request_id: Id
+    """Comes back in the answer."""
+    k: Annotated[int, msgspec.Meta(ge=1, le=MAX_K)] = 10
+    """Items that are wanted."""
+    exclude: Annotated[tuple[Id, ...], msgspec.Meta(max_length=1000)] = ()
+    """Items that must not be in the list, such as those of earlier pages."""
+    seed_items: Annotated[tuple[Id, ...], msgspec.Meta(max_length=20)] = ()
+    """Items, oldest first, that the list is made as if the user had just clicked on: the item of
+    the page, the contents of a basket. They are not in the list."""
+    deadline_ms: Timestamp | None = None
+    """Unix ms after which an answer is of no use: none is made then."""
 
 
 class ErasureRequest(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):

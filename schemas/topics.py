@@ -14,6 +14,7 @@ from schemas.messages import (
     ErasureRequest,
     Purchase,
     Recommendation,
+    RecommendationRequest,
 )
 
 DEFAULT_PARTITIONS = 4
@@ -68,6 +69,16 @@ PURCHASES = Topic(
     message_timestamp_type="LogAppendTime",
     description="What users buy.",
 )
+REQUESTS = Topic(
+    name="recommendation-requests",
+    value=RecommendationRequest,
+    key="user_id",
+    written_by="producers",
+    cleanup_policy="delete",
+    retention_ms=_DAY_MS // 24,  # who asked has given up long before
+    message_timestamp_type="LogAppendTime",
+    description="Lists that services ask for, with the number of items and what to leave out.",
+)
 RECOMMENDATIONS = Topic(
     name="recommendations",
     value=Recommendation,
@@ -115,6 +126,7 @@ ERASURE_RECEIPTS = Topic(
 TOPICS: tuple[Topic, ...] = (
     CLICKS,
     PURCHASES,
+    REQUESTS,
     RECOMMENDATIONS,
     DEAD_LETTERS,
     ERASURES,

@@ -20,8 +20,16 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from schemas.messages import Click, Purchase, Recommendation, ServingModel, Trigger
+from schemas.messages import (
+    Click,
+    Purchase,
+    Recommendation,
+    RecommendationRequest,
+    ServingModel,
+    Trigger,
+)
 from stream_app.advance import Advancer, UserUpdate
+from stream_app.answers import Answers, Asked
 from stream_app.bundle import Bundle, load_bundle
 from stream_app.errors import UserError
 from stream_app.ranking import (
@@ -108,6 +116,9 @@ class Recommender:
         self._live = LiveStores.of(bundle)
         self._pipeline = build_pipeline(bundle, self._live, k=k, filters=filters)
         self._lists = build_lists(bundle, self._live, self._pipeline)
+        self._answers = Answers(
+            bundle, self._live, self._seen, self._advancer, self._lists, self._pipeline, filters
+        )
         manifest = bundle.manifest
         self._model = ServingModel(manifest.name, manifest.version, bundle.encoder.backend)
         self._memory: OrderedDict[str, UserState] = OrderedDict()
@@ -144,6 +155,41 @@ class Recommender:
         while len(memory) > _USERS_IN_MEMORY:
             memory.popitem(last=False)
         return processed.recommendations
+
+    def answer(self, *requests: RecommendationRequest) -> list[Recommendation]:
+        """A list for each request, of the users whose rows `recommend` keeps."""
+        asked = [Asked(one, "memory", 0, next(self._offsets)) for one in requests]
+        return self.answer_all(asked, self._memory, {})
+
+    def answer_all(
+        self,
+        asked: Sequence[Asked],
+        states: Mapping[str, UserState | None],
+        stages: dict[str, float],
+    ) -> list[Recommendation]:
+        """A list for each request; `states` holds the row of every user asked for, as `process`.
+
+        Adds processor seconds of the calling thread to `stages`.
+        """
+        now_ms = self._clock()
+        answers = self._answers.make(asked, states, now_ms, stages)
+        model = self._serving_model()
+        made = []
+        for one, answer in zip(asked, answers, strict=True):
+            user_id, state = one.request.user_id, states.get(one.request.user_id)
+            made.append(
+                Recommendation(
+                    rec_id=_rec_id(user_id, one),
+                    user_id=user_id,
+                    items=answer.items,
+                    model=model,
+                    generated_at_ms=now_ms,
+                    request_id=one.request.request_id,
+                    applied=state.offsets if state is not None else {},
+                    degraded=_NOT_FINITE if answer.broken else None,
+                )
+            )
+        return made
 
     def process(
         self, messages: Sequence[SourceMessage], states: Mapping[str, UserState | None]
@@ -224,14 +270,13 @@ class Recommender:
         ranked = self._pipeline.rank(users, stages)
         began = time.thread_time()
         now_ms = self._clock()
-        if self._model.backend != self.bundle.encoder.backend:  # the first one broke
-            self._model = msgspec.structs.replace(self._model, backend=self.bundle.encoder.backend)
+        model = self._serving_model()
         made = [
             Recommendation(
                 rec_id=_rec_id(user_id, newest[user_id]),
                 user_id=user_id,
                 items=items,
-                model=self._model,
+                model=model,
                 generated_at_ms=now_ms,
                 trigger=_trigger(newest[user_id]),
                 applied=update.state.offsets,
@@ -243,6 +288,11 @@ class Recommender:
         ]
         stages["build"] = time.thread_time() - began
         return made
+
+    def _serving_model(self) -> ServingModel:
+        if self._model.backend != self.bundle.encoder.backend:  # the first one broke
+            self._model = msgspec.structs.replace(self._model, backend=self.bundle.encoder.backend)
+        return self._model
 
 
 def _source_event(source: SourceMessage) -> SourceEvent:
@@ -278,7 +328,7 @@ def _trigger(source: SourceMessage) -> Trigger:
     )
 
 
-def _rec_id(user_id: str, source: SourceMessage) -> str:
+def _rec_id(user_id: str, source: SourceMessage | Asked) -> str:
     """The same input gives the same id, so a list that is made again replaces the first."""
     text = f"{user_id}\0{source.topic}\0{source.partition}\0{source.offset}"
     return blake2b(text.encode(), digest_size=12).hexdigest()

@@ -30,6 +30,7 @@ COMMANDS = {
     "erase": ("stream_app.cli.erase", "Remove what is known of a user, and get a receipt."),
     "evaluate": ("stream_app.cli.evaluate", "Compare recommenders on held-out events."),
     "produce": ("stream_app.cli.produce", "Send events to the clicks and purchases topics."),
+    "request": ("stream_app.cli.request", "Ask for a list of a user, and print it."),
     "schemas": ("stream_app.cli.schemas", "Generate or check the published message schemas."),
     "tail": ("stream_app.cli.tail", "Follow a topic and print its messages."),
     "text-encoder": (

@@ -47,7 +47,19 @@ class BatchWork(Protocol):
 
     @property
     def lists(self) -> Sized:
-        """The recommendations."""
+        """The recommendations after events."""
+
+    @property
+    def answers(self) -> Sized:
+        """The recommendations for requests."""
+
+    @property
+    def appended_ms(self) -> Sequence[int]:
+        """Kafka's times (Unix ms) of the events that were new."""
+
+    @property
+    def asked_ms(self) -> Sequence[int]:
+        """The same of the requests that have an answer."""
 
 
 class Lag(Protocol):
@@ -84,6 +96,12 @@ class Metrics:
         self._latency = BatchHistogram(
             "stream_app_feedback_to_recommendation_seconds",
             "From an event's append to the acknowledgement of the list that covers it.",
+            LATENCY_EDGES_S,
+            registry,
+        )
+        self._request_latency = BatchHistogram(
+            "stream_app_request_to_recommendation_seconds",
+            "From a request's append to the acknowledgement of its answer.",
             LATENCY_EDGES_S,
             registry,
         )
@@ -158,14 +176,18 @@ class Metrics:
             "stream_app_users_expired", "Users removed after long silence.", registry=registry
         )
 
-    def batch(self, work: BatchWork, *, events: int, appended_ms: Sequence[int]) -> None:
-        """A batch is handled: its outputs are acknowledged.
+    def batch(self, work: BatchWork, *, events: int) -> None:
+        """A batch of so many `events` and requests is handled: its outputs are acknowledged.
 
-        `events` were taken; `appended_ms` are Kafka's times (Unix ms) of those that were new. A
-        clock of a broker that runs ahead of ours counts as no time at all.
+        A clock of a broker that runs ahead of ours counts as no time at all.
         """
-        appended = np.array(appended_ms, np.float64) / 1e3
-        self._latency.observe(np.maximum(self._clock() - appended, 0))
+        now = self._clock()
+        for histogram, times in (
+            (self._latency, work.appended_ms),
+            (self._request_latency, work.asked_ms),
+        ):
+            if times:
+                histogram.observe(np.maximum(now - np.array(times, np.float64) / 1e3, 0))
         self._batch_size.observe(events)
         for (topic, outcome), count in work.outcomes.items():
             self._events.labels(topic, outcome).inc(count)
@@ -173,7 +195,7 @@ class Metrics:
             self._dead_letters.labels(reason).inc(count)
         for stage, seconds in work.stages.items():
             self._stages.labels(stage).observe(seconds)
-        lists = len(work.lists)
+        lists = len(work.lists) + len(work.answers)
         self._recommendations.inc(lists)
         self._coalesced.inc(max(0, events - work.unanswered - lists))
         self._erasures.inc(len(work.receipts))

@@ -27,20 +27,26 @@ Rows = NDArray[np.int64]
 NONE = -1
 """The catalogue position of no item: padding, or an item the catalogue does not hold."""
 
+EXCLUDED = np.uint8(255)
+"""In place of an action: not done by the user, but not wanted by whoever asks for the list."""
+
 RECENT = 10
 """Last items of a user that are laid out by themselves, as columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """All that is remembered of what the users did: `n` entries, in no order within a user."""
+    """What the users did, as far as it is remembered, and what they must not get: `n` entries.
+
+    They are in no order within a user.
+    """
 
     rows: Rows
     """The row of the user, ascending."""
     items: Indices
     """Catalogue position, `NONE` for an item the catalogue does not hold."""
     actions: NDArray[np.uint8]
-    """Action code."""
+    """Action code, or `EXCLUDED`."""
 
     def among(self, first: int, last: int) -> Past:
         """The entries of the users `first..last` (exclusive), renumbered from 0."""
@@ -79,8 +85,16 @@ class UserBatch:
         return UserBatch(self.vectors[rows], self.recent[rows], past)
 
 
-def user_batch(states: Sequence[UserState], catalog: Catalog, seen: SeenIndex) -> UserBatch:
-    """Lay out the rows of users, with one look-up for all their items."""
+def user_batch(
+    states: Sequence[UserState],
+    catalog: Catalog,
+    seen: SeenIndex,
+    excluded: Sequence[Sequence[str]] = (),
+) -> UserBatch:
+    """Lay out the rows of users, with one look-up for all their items.
+
+    `excluded` has for every row the ids of items that must not be in its list; empty: none.
+    """
     events = events_of(b"".join([state.history for state in states]))
     lengths = np.array([len(state.history) for state in states]) // EVENT_BYTES
     items = catalog.lookup(np.ascontiguousarray(events["item"]))
@@ -89,6 +103,8 @@ def user_batch(states: Sequence[UserState], catalog: Catalog, seen: SeenIndex) -
     older = [len(state.seen) // SEEN_BYTES for state in states]
     if any(older):
         past = _merged(past, _older(states, np.array(older), seen))
+    if any(excluded):
+        past = _merged(past, _excluded(excluded, catalog))
     return UserBatch(_vectors(states, catalog.dim), _recent(items, lengths), past)
 
 
@@ -106,6 +122,13 @@ def _older(states: Sequence[UserState], lengths: NDArray[np.int64], seen: SeenIn
     bought = (entries & SEEN_BOUGHT).astype(np.bool_)
     actions = np.where(bought, np.uint8(PURCHASE), np.uint8(OTHER))
     return Past(np.arange(len(states)).repeat(lengths), seen.lookup(entries), actions)
+
+
+def _excluded(excluded: Sequence[Sequence[str]], catalog: Catalog) -> Past:
+    lengths = [len(ids) for ids in excluded]
+    items = np.array([catalog.index_of(item) for ids in excluded for item in ids], np.int32)
+    rows = np.arange(len(excluded)).repeat(lengths)
+    return Past(rows, items, np.full(len(items), EXCLUDED))
 
 
 def _merged(one: Past, other: Past) -> Past:

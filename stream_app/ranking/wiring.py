@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from stream_app.bundle import Bundle
 from stream_app.errors import UserError
 from stream_app.ranking.batch import Indices
-from stream_app.ranking.filters import Bought, Clicked
+from stream_app.ranking.filters import Bought, Clicked, Excluded
+from stream_app.ranking.grid import Grid
 from stream_app.ranking.lists import ListBuilder
 from stream_app.ranking.live.transitions import TransitionStore
 from stream_app.ranking.live.trends import TrendStore
@@ -79,19 +80,27 @@ class LiveStores:
 
 
 def build_pipeline(
-    bundle: Bundle, live: LiveStores, *, k: int, filters: Sequence[str] = DEFAULT_FILTERS
+    bundle: Bundle,
+    live: LiveStores,
+    *,
+    k: int,
+    filters: Sequence[str] = DEFAULT_FILTERS,
+    grid: Grid | None = None,
 ) -> Pipeline:
-    """The pipeline that makes lists of `k` items; raises UserError for an unknown filter."""
+    """The pipeline that makes lists of `k` items; raises UserError for an unknown filter.
+
+    Pipelines that do not run at the same time can share the scratch memory `grid`.
+    """
     catalog, weights = bundle.catalog, bundle.manifest.ranking
     return Pipeline(
         catalog,
         sources=[
-            Personal(bundle.index, PERSONAL_DEPTH),
+            Personal(bundle.index, max(PERSONAL_DEPTH, 2 * k)),
             Transitions(live.transitions, TRANSITION_PLACES),
             Trending(live.trends),
         ],
         last_resort=Popular(catalog, bundle.priors.popularity, k),
-        filters=[_filter(name) for name in filters],
+        filters=[*map(_filter, filters), Excluded()],
         scorers=[
             Weighted(weights.personal, Affinity(catalog, weights.temperature)),
             Weighted(
@@ -102,6 +111,7 @@ def build_pipeline(
         ],
         rerankers=[Best(k + RESERVE)],
         k=k,
+        grid=grid,
     )
 
 

@@ -16,10 +16,12 @@ from schemas import (
     CLICKS,
     ERASURES,
     PURCHASES,
+    REQUESTS,
     Click,
     Encoding,
     ErasureRequest,
     Purchase,
+    RecommendationRequest,
     encode,
     topic_name,
 )
@@ -31,12 +33,13 @@ from stream_app.streaming.topics import missing_topics, partition_counts
 
 
 class EventSender:
-    """Sends events and erasures, keyed by user; the default partitioner is Kafka's murmur2."""
+    """Sends events, requests and erasures, keyed by user; partitions are chosen by murmur2."""
 
     def __init__(self, producer: AIOKafkaProducer, prefix: str, encoding: Encoding) -> None:
         self._producer = producer
         self._encoding = encoding
         self._erasures = topic_name(prefix, ERASURES)
+        self._requests = topic_name(prefix, REQUESTS)
         self._topics = {
             Click: topic_name(prefix, CLICKS),
             Purchase: topic_name(prefix, PURCHASES),
@@ -55,6 +58,11 @@ class EventSender:
     ) -> Any:
         """Queue a record as it is, to a full topic name."""
         return await self._producer.send(topic, value, key=key, headers=list(headers))
+
+    async def ask(self, request: RecommendationRequest) -> Any:
+        """Queue a request for a list; returns a future as `send` does."""
+        value = encode(request, self._encoding)
+        return await self._producer.send(self._requests, value, key=request.user_id.encode())
 
     async def erase(self, request: ErasureRequest) -> Any:
         """Queue a request to erase a user; returns a future as `send` does."""

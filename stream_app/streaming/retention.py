@@ -11,6 +11,7 @@ from schemas import (
     ERASURES,
     PURCHASES,
     RECOMMENDATIONS,
+    REQUESTS,
     Remaining,
     topic_name,
 )
@@ -64,7 +65,7 @@ def retention_of(settings: Settings, found: Configs) -> Retention:
 
 def holding_topics(settings: Settings) -> list[str]:
     """Topics with records of users that go by their age."""
-    topics = (CLICKS, PURCHASES, RECOMMENDATIONS, DEAD_LETTERS, ERASURES)
+    topics = (CLICKS, PURCHASES, REQUESTS, RECOMMENDATIONS, DEAD_LETTERS, ERASURES)
     return [topic_name(settings.topic_prefix, topic) for topic in topics]
 
 
@@ -105,7 +106,7 @@ def refuse_unsafe(settings: Settings, found: Configs) -> None:
             f"{changelog}: cleanup.policy is {policy}, which deletes the rows of users by their "
             "age; set it to compact"
         )
-    for topic in (CLICKS, PURCHASES, ERASURES):
+    for topic in (CLICKS, PURCHASES, REQUESTS, ERASURES):
         name = topic_name(settings.topic_prefix, topic)
         if "compact" in found.get(name, {}).get("cleanup.policy", "delete"):
             raise TopicsError(

@@ -32,6 +32,7 @@ from schemas import (
     ERASURES,
     PURCHASES,
     RECOMMENDATIONS,
+    REQUESTS,
     TOPICS,
     Click,
     Purchase,
@@ -57,7 +58,15 @@ VISIBLE_S = 10
 CONTROLLER_S = 20
 """A broker that has just started, or was paused, is in its own list of brokers within seconds."""
 
-USER_TOPICS = (CLICKS, PURCHASES, ERASURES, RECOMMENDATIONS, DEAD_LETTERS, ERASURE_RECEIPTS)
+USER_TOPICS = (
+    CLICKS,
+    PURCHASES,
+    REQUESTS,
+    ERASURES,
+    RECOMMENDATIONS,
+    DEAD_LETTERS,
+    ERASURE_RECEIPTS,
+)
 """Topics that share the partitions of the user rows: an output goes to its event's partition."""
 
 

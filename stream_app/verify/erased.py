@@ -18,6 +18,7 @@ from schemas import (
     DEAD_LETTERS,
     ERASURES,
     RECOMMENDATIONS,
+    REQUESTS,
     DeadLetter,
     RejectedMessage,
     decode_erasure,
@@ -107,6 +108,7 @@ async def verify_erased(
     aged = [
         topic_name(settings.topic_prefix, ERASURES),  # first: it says what "before" is
         *source_topics(settings),
+        topic_name(settings.topic_prefix, REQUESTS),
         topic_name(settings.topic_prefix, RECOMMENDATIONS),
         topic_name(settings.topic_prefix, DEAD_LETTERS),
     ]

@@ -27,6 +27,7 @@ from schemas import (
     ERASURE_RECEIPTS,
     ERASURES,
     RECOMMENDATIONS,
+    REQUESTS,
     topic_name,
 )
 from stream_app.bundle import load_bundle
@@ -94,6 +95,7 @@ def _agent(app: faust.App, settings: Settings, partitions: int) -> None:
         dead_letters=topic_name(settings.topic_prefix, DEAD_LETTERS),
         erasures=topic_name(settings.topic_prefix, ERASURES),
         receipts=topic_name(settings.topic_prefix, ERASURE_RECEIPTS),
+        requests=topic_name(settings.topic_prefix, REQUESTS),
     )
     outputs = {
         name: app.topic(name, **RAW)

@@ -43,6 +43,7 @@ def make_engine(now_ms: int) -> Engine:
         dead_letters="dead-letters",
         erasures="erasures",
         receipts="erasure-receipts",
+        requests="recommendation-requests",
         clock_ms=lambda: now_ms,
     )
 

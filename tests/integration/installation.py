@@ -21,6 +21,7 @@ from schemas import (
     ERASURE_RECEIPTS,
     ERASURES,
     RECOMMENDATIONS,
+    REQUESTS,
     Click,
     Purchase,
     topic_name,
@@ -64,6 +65,7 @@ class Installation:
             dead_letters=self.dead_letters,
             erasures=self.erasures,
             receipts=topic_name(settings.topic_prefix, ERASURE_RECEIPTS),
+            requests=topic_name(settings.topic_prefix, REQUESTS),
         )
 
     def send(self, events: Sequence[Click | Purchase]) -> None:

@@ -43,7 +43,7 @@ from tests.integration.worker import WorkerProcess
 DOCUMENT = Path(__file__).parents[2] / "docs" / "security.md"
 PASSWORD = "distinctive-Pass-7"
 WRONG_PASSWORD = "distinctive-Wrong-8"
-ROLES = ("operator", "producer", "worker", "subscriber", "support", "checker", "privacy")
+ROLES = ("operator", "producer", "worker", "subscriber", "service", "support", "checker", "privacy")
 EVENT = '{"user_id": "ann", "item_id": "318"}\n'
 LIMIT_S = 20
 """No refusal may take longer, on a busy machine; they take less than 2 s on an idle one."""
@@ -431,6 +431,9 @@ def test_the_listed_acls_are_enough(secured: Secured, start) -> None:
     secured.run(by_role["producer"], "produce", given=EVENT + poison)
     shown = secured.run(by_role["subscriber"], "tail", "--from-start", "--count", "1").stdout
     assert json.loads(shown)["user_id"] == "ann"
+    assert secured.run(by_role["service"], "request", "ann", "-k", "1").stdout.count("\n") == 2
+    refused = secured.run(by_role["producer"], "request", "ann", fails=2).stderr
+    assert "or let this user describe them" in refused
     wait_for(
         lambda: "1 dead letters"
         in secured.run(by_role["support"], "dead-letters", "list").stderr,

@@ -161,7 +161,10 @@ def test_what_is_left_of_a_user_before_and_after_compaction(
     assert left["rows"] > 0
     assert (left["tombstones"], left["new_rows"], left["gone"]) == (1, 0, False)
     held = {topic.removeprefix(prefix): found for topic, found in left["topics"].items()}
-    assert held.keys() == {"clicks", "purchases", "recommendations", "dead-letters", "erasures"}
+    assert held.keys() == {
+        "clicks", "purchases", "recommendation-requests", "recommendations", "dead-letters",
+        "erasures",
+    }  # fmt: skip
     assert held["dead-letters"]["before"] == 2
     assert held["erasures"]["before"] == 1
     assert all(found["until_ms"] > left["requested_ms"] for found in held.values())

@@ -15,6 +15,7 @@ from schemas import (
     ErasureRequest,
     Purchase,
     Recommendation,
+    RecommendationRequest,
     decode_output,
 )
 from stream_app.settings import Settings
@@ -33,6 +34,16 @@ def send(
     async def run() -> list[Any]:
         async with event_sender(settings, encoding=encoding) as sender:
             return [await future for future in [await sender.send(event) for event in events]]
+
+    return asyncio.run(run())
+
+
+def ask(settings: Settings, *requests: RecommendationRequest) -> list[Any]:
+    """Ask for lists; returns the record metadata of the requests, in order."""
+
+    async def run() -> list[Any]:
+        async with event_sender(settings) as sender:
+            return [await future for future in [await sender.ask(one) for one in requests]]
 
     return asyncio.run(run())
 

@@ -2,5 +2,6 @@
 
 from stream_app.ranking.filters.bought import Bought
 from stream_app.ranking.filters.clicked import Clicked
+from stream_app.ranking.filters.excluded import Excluded
 
-__all__ = ["Bought", "Clicked"]
+__all__ = ["Bought", "Clicked", "Excluded"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stream_app.ranking.batch import Indices, Rows, UserBatch
+from stream_app.ranking.batch import EXCLUDED, Indices, Rows, UserBatch
 from stream_app.users.actions import PURCHASE
 
 
@@ -14,5 +14,5 @@ class Clicked:
     def forbidden(self, users: UserBatch) -> tuple[Rows, Indices]:
         """Seen items."""
         past = users.past
-        kept_out = past.actions != PURCHASE
+        kept_out = (past.actions != PURCHASE) & (past.actions != EXCLUDED)
         return past.rows[kept_out], past.items[kept_out]

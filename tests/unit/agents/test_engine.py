@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,7 +24,11 @@ NOW = 1_700_000_000_000
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def make_engine(recommender: Recommender, encoding: schemas.Encoding = "msgpack") -> Engine:
+def make_engine(
+    recommender: Recommender,
+    encoding: schemas.Encoding = "msgpack",
+    partition_of: Callable[[bytes], int] | None = None,
+) -> Engine:
     return Engine(
         recommender,
         sources={"clicks": Click, "purchases": Purchase},
@@ -33,9 +37,11 @@ def make_engine(recommender: Recommender, encoding: schemas.Encoding = "msgpack"
         dead_letters="dead-letters",
         erasures="erasures",
         receipts="erasure-receipts",
+        requests="recommendation-requests",
         holdings=lambda at_ms: (Remaining("clicks", at_ms + 1),),
         encoding=encoding,
         clock_ms=lambda: NOW,
+        partition_of=partition_of,
     )
 
 

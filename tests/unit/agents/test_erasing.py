@@ -47,6 +47,7 @@ def engine() -> Engine:
         dead_letters="dead-letters",
         erasures="erasures",
         receipts="erasure-receipts",
+        requests="recommendation-requests",
         holdings=lambda at_ms: (Remaining("clicks", at_ms + 1),),
         clock_ms=lambda: NOW,
     )

@@ -25,6 +25,9 @@ class Work:
     reasons: dict = field(default_factory=dict)
     stages: dict = field(default_factory=dict)
     lists: list = field(default_factory=list)
+    answers: list = field(default_factory=list)
+    appended_ms: list = field(default_factory=list)
+    asked_ms: list = field(default_factory=list)
     receipts: list = field(default_factory=list)
     unanswered: int = 0
 
@@ -79,9 +82,11 @@ def test_a_batch_is_counted(registry, metrics):
         lists=["ann", "bob"],
         receipts=["cid"],
         unanswered=1,
+        appended_ms=[ago(0.02), ago(0.02), ago(0.02), ago(0.2), ago(3)],
     )
-    metrics.batch(work, events=5, appended_ms=[ago(0.02), ago(0.02), ago(0.02), ago(0.2), ago(3)])
-    metrics.batch(work, events=5, appended_ms=[ago(0.02)] * 5)
+    metrics.batch(work, events=5)
+    work.appended_ms = [ago(0.02)] * 5
+    metrics.batch(work, events=5)
 
     def value(name, **labels):
         return registry.get_sample_value(name, labels)
@@ -103,8 +108,18 @@ def test_a_batch_is_counted(registry, metrics):
     assert value(f"{LATENCY}_sum") == pytest.approx(0.02 * 8 + 0.2 + 3, abs=0.01)
 
 
+def test_an_answer_counts_as_a_list_and_has_a_latency_of_its_own(registry, metrics):
+    metrics.batch(Work(answers=["ann"], asked_ms=[ago(0.02)]), events=1)
+    assert registry.get_sample_value("stream_app_recommendations_total") == 1
+    assert registry.get_sample_value("stream_app_coalesced_total") == 0
+    assert registry.get_sample_value(f"{LATENCY}_count") == 0
+    asked = "stream_app_request_to_recommendation_seconds"
+    assert registry.get_sample_value(f"{asked}_bucket", {"le": "0.025"}) == 1
+    assert registry.get_sample_value(f"{asked}_count") == 1
+
+
 def test_a_clock_that_runs_behind_the_broker_counts_as_no_time(registry, metrics):
-    metrics.batch(Work(), events=1, appended_ms=[ago(-5)])
+    metrics.batch(Work(appended_ms=[ago(-5)]), events=1)
     assert registry.get_sample_value(f"{LATENCY}_sum") == 0
 
 

@@ -20,6 +20,7 @@ from schemas import (
     Purchase,
     RankedItem,
     Recommendation,
+    RecommendationRequest,
     Remaining,
     ServingModel,
 )
@@ -37,6 +38,7 @@ EXAMPLES = {
         model=ServingModel(name="m", version="1", backend="onnxruntime"),
         generated_at_ms=2,
     ),
+    "RecommendationRequest": RecommendationRequest(user_id="u1", request_id="q", exclude=("i1",)),
     "ErasureRequest": ErasureRequest(user_id="u1", request_id="q-1"),
     "ErasureReceipt": ErasureReceipt(
         topic="erasures",

@@ -21,12 +21,14 @@ from schemas import (
     Purchase,
     RankedItem,
     Recommendation,
+    RecommendationRequest,
     Remaining,
     ServingModel,
     Trigger,
     decode,
     decode_erasure,
     decode_output,
+    decode_request,
 )
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -92,6 +94,15 @@ RELEASED: dict[str, dict[str, msgspec.Struct]] = {
             experiment=Experiment(name="rank", arm="b"),
             degraded="no model: popular items",
         ),
+        "recommendation_request_minimal": RecommendationRequest(user_id="u1", request_id="q-1"),
+        "recommendation_request_full": RecommendationRequest(
+            user_id="user-é",
+            request_id="q-2",
+            k=50,
+            exclude=("i1", "i2"),
+            seed_items=("i3",),
+            deadline_ms=1_700_000_000_300,
+        ),
         "erasure_request_minimal": ErasureRequest(user_id="u1"),
         "erasure_request_full": ErasureRequest(
             user_id="user-é", request_id="case-7", requested_at_ms=1_700_000_000_123
@@ -156,6 +167,8 @@ def read(payload: bytes, like: msgspec.Struct) -> msgspec.Struct:
         return decode(type(like), payload, key=like.user_id.encode(), now_ms=NOW_MS)
     if isinstance(like, ErasureRequest):
         return decode_erasure(payload, key=like.user_id.encode())
+    if isinstance(like, RecommendationRequest):
+        return decode_request(payload, key=like.user_id.encode())
     assert isinstance(like, Recommendation | DeadLetter | ErasureReceipt)
     return decode_output(type(like), payload)
 
