@@ -6,7 +6,16 @@ import os
 import sys
 from importlib import import_module
 
-PARTS = ("retrieval", "recommender", "recovery", "retention", "worker", "hostile", "flood")
+PARTS = (
+    "retrieval",
+    "recommender",
+    "recovery",
+    "retention",
+    "worker",
+    "requests",
+    "hostile",
+    "flood",
+)
 # Run only when named: they train, or need data that is not in the repository.
 LONG_PARTS = ("ablation", "cold", "encoders", "training-memory")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 
 from schemas import Click, Recommendation, RecommendationRequest
 from stream_app.cli.request import command
+from stream_app.demo.session import free_port
 from stream_app.errors import UserError
 from stream_app.settings import Settings
 from tests.integration.topics import ask, dead_letters, lists, read, send, states, wait_for
@@ -30,7 +32,8 @@ def ids(made: Recommendation) -> list[str]:
 
 
 def test_requests_are_answered_by_the_owner_of_the_user(settings, start_worker) -> None:
-    for worker in (start_worker(settings), start_worker(settings)):
+    second = replace(settings, metrics_port=free_port())
+    for worker in (start_worker(settings), start_worker(second)):
         worker.wait_until_ready()
     users = [f"user-{number}" for number in range(8)]
     send(settings, [Click(user_id=user, item_id="318", timestamp_ms=NOW) for user in users])

@@ -13,7 +13,7 @@ import pytest
 
 import schemas
 from agents.engine import Outgoing, Record
-from schemas import Click
+from schemas import Click, RecommendationRequest
 from stream_app.recommender import Recommender
 from stream_app.settings import Settings
 from stream_app.streaming.ownership import NOBODY
@@ -23,7 +23,7 @@ from tests.integration.conftest import BUNDLE
 from tests.integration.installation import Installation
 from tests.integration.test_purge import configure
 from tests.integration.test_verify import events, found
-from tests.integration.topics import erase, send_raw
+from tests.integration.topics import ask, erase, send_raw
 
 NOW = 1_700_000_000_000
 
@@ -152,6 +152,7 @@ def test_what_is_left_of_a_user_before_and_after_compaction(
     send_raw(settings, installation.clicks, [(b"user-0", bad), (b"another key", bad)])
     installation.work()
     assert not traces(settings, "user-0")[0].gone
+    ask(settings, RecommendationRequest(user_id="user-0", request_id="q-1"))
     erase(settings, "user-0")
     installation.send([click("user-3", 1)])
     installation.work()
