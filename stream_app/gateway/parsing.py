@@ -1,0 +1,102 @@
+"""Bodies and query strings as messages, judged as a worker would judge them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+import schemas
+from schemas import Click, Purchase, RecommendationRequest, RejectedMessage
+from stream_app.cli.produce import parse_event
+
+JSON, LINES = "application/json", "application/x-ndjson"
+DEFAULT_TIMEOUT_MS = 1_000
+MAX_TIMEOUT_MS = 30_000
+_LISTS = {"exclude": "exclude", "seed": "seed_items"}
+_NUMBERS = ("k", "timeout_ms")
+
+
+class BadRequestError(Exception):
+    """What was sent cannot be used; the text says why."""
+
+
+def events_of(body: bytes, content_type: str, now_ms: int) -> list[Click | Purchase]:
+    """The events of a body: a JSON object, an array of them, or JSON lines.
+
+    Raises `BadRequestError` naming the first that a worker would reject.
+    """
+    if content_type == LINES:
+        texts: Sequence[bytes] = [line for line in body.splitlines() if line.strip()]
+    elif content_type == JSON:
+        texts = _objects(body)
+    else:
+        raise BadRequestError(f"the content type is {content_type!r}; send {JSON} or {LINES}")
+    events = []
+    for number, text in enumerate(texts, start=1):
+        try:
+            event = parse_event(text.decode(), now_ms)
+            _judge(event, now_ms)
+        except RejectedMessage as error:
+            raise BadRequestError(f"event {number} of {len(texts)}: {error.detail}") from None
+        except ValueError as error:
+            raise BadRequestError(f"event {number} of {len(texts)}: {error}") from None
+        events.append(event)
+    return events
+
+
+def _objects(body: bytes) -> Sequence[bytes]:
+    if not body.lstrip().startswith(b"["):
+        return [body]
+    try:
+        return [bytes(one) for one in msgspec.json.decode(body, type=list[msgspec.Raw])]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequestError(f"the body is not JSON: {error}") from None
+
+
+def _judge(event: Click | Purchase, now_ms: int) -> None:
+    value, key = schemas.encode(event), event.user_id.encode()
+    if isinstance(event, Purchase):
+        schemas.decode(Purchase, value, key=key, now_ms=now_ms)
+    else:
+        schemas.decode(Click, value, key=key, now_ms=now_ms)
+
+
+def request_of(
+    user_id: str, query: Sequence[tuple[str, str]], request_id: str, now_ms: int
+) -> tuple[RecommendationRequest, float]:
+    """A request and how many seconds to wait, from the parts of an address.
+
+    Raises `BadRequestError`.
+    """
+    given = _collected(query)
+    timeout_ms = given.pop("timeout_ms", DEFAULT_TIMEOUT_MS)
+    if not 1 <= timeout_ms <= MAX_TIMEOUT_MS:
+        raise BadRequestError(f"timeout_ms is {timeout_ms}; it must be from 1 to {MAX_TIMEOUT_MS}")
+    request = RecommendationRequest(
+        user_id=user_id, request_id=request_id, deadline_ms=now_ms + timeout_ms, **given
+    )
+    try:
+        schemas.decode_request(schemas.encode(request), key=user_id.encode())
+    except RejectedMessage as error:
+        raise BadRequestError(error.detail) from None
+    return request, timeout_ms / 1e3
+
+
+def _collected(query: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    lists: dict[str, list[str]] = {}
+    given: dict[str, Any] = {}
+    for name, value in query:
+        if name in _LISTS:
+            lists.setdefault(_LISTS[name], []).append(value)
+        elif name not in _NUMBERS:
+            known = ", ".join((*_NUMBERS, *_LISTS))
+            raise BadRequestError(f"unknown parameter {name!r}; there are {known}")
+        elif name in given:
+            raise BadRequestError(f"{name} is given twice")
+        elif not (value.isascii() and value.isdigit() and len(value) < 10):
+            raise BadRequestError(f"{name} is {value!r}; it must be a number")
+        else:
+            given[name] = int(value)
+    return given | {name: tuple(items) for name, items in lists.items()}
