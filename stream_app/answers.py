@@ -93,7 +93,7 @@ class Answers:
         stages["encode"] = stages.get("encode", 0.0) + time.thread_time() - began
         made: dict[int, Answer] = {}
         for k, places in self._by_length(asked).items():
-            self._rank(k, places, asked, updates, made, stages)
+            self._rank(k, places, asked, updates, now_ms, made, stages)
         return [made[place] for place in range(len(asked))]
 
     def _update(
@@ -121,6 +121,7 @@ class Answers:
         places: list[int],
         asked: Sequence[Asked],
         updates: Sequence[UserUpdate],
+        now_ms: int,
         made: dict[int, Answer],
         stages: dict[str, float],
     ) -> None:
@@ -130,6 +131,7 @@ class Answers:
             self._bundle.catalog,
             self._seen,
             [_excluded(asked[place].request) for place in places],
+            now_ms,
         )
         stages["rank"] = stages.get("rank", 0.0) + time.thread_time() - began
         ranked = self._pipeline(k).rank(users, stages)

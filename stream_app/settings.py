@@ -16,6 +16,7 @@ from typing import Any, get_type_hints
 
 from stream_app import access
 from stream_app.errors import UserError
+from stream_app.filter_names import parse_filter
 from stream_app.secret import Secret
 
 ENVIRONMENT_PREFIX = "STREAM_APP_"
@@ -74,7 +75,9 @@ class Settings:
     index: str = _setting("auto", "item index: `auto` (by catalogue size), `exact` or `hnsw`")
     list_length: int = _setting(10, "items per recommendation, `k`")
     filters: str = _setting(
-        "bought,clicked", "what is never recommended again: `bought`, `clicked`, both, or empty"
+        "bought,clicked",
+        "what is not recommended again: `bought`, `clicked`, both, or empty; `clicked:30d` lets "
+        "items return 30 days after the last event on them",
     )
     output_encoding: str = _setting("msgpack", "encoding of recommendations: `msgpack` or `json`")
     batch_max: int = _setting(256, "events handled together at most; a batch never waits to fill")
@@ -136,9 +139,11 @@ class Settings:
             )
         if (wrong := access.problem(self)) is not None:
             raise SettingsError(wrong)
-        unknown = set(self.filter_names) - {"bought", "clicked"}
-        if unknown:
-            raise SettingsError(f"filters names {sorted(unknown)}; known are bought and clicked")
+        for name in self.filter_names:
+            try:
+                parse_filter(name)
+            except ValueError as error:
+                raise SettingsError(str(error)) from None
 
     @property
     def filter_names(self) -> tuple[str, ...]:

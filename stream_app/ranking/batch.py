@@ -47,11 +47,24 @@ class Past:
     """Catalogue position, `NONE` for an item the catalogue does not hold."""
     actions: NDArray[np.uint8]
     """Action code, or `EXCLUDED`."""
+    ages_ms: NDArray[np.int64]
+    """How long before the list the last event on the item was, at least."""
 
     def among(self, first: int, last: int) -> Past:
         """The entries of the users `first..last` (exclusive), renumbered from 0."""
         start, stop = np.searchsorted(self.rows, (first, last))
-        return Past(self.rows[start:stop] - first, self.items[start:stop], self.actions[start:stop])
+        return Past(
+            self.rows[start:stop] - first,
+            self.items[start:stop],
+            self.actions[start:stop],
+            self.ages_ms[start:stop],
+        )
+
+    def only(self, number: Rows) -> Past:
+        """The entries of the users who have a `number` `[R]` other than `NONE`, under it."""
+        renumbered = number[self.rows]
+        kept = renumbered != NONE
+        return Past(renumbered[kept], self.items[kept], self.actions[kept], self.ages_ms[kept])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +92,7 @@ class UserBatch:
         """The users at these rows."""
         number = np.full(len(self), NONE, np.int64)
         number[rows] = np.arange(len(rows))
-        renumbered = number[self.past.rows]
-        kept = renumbered != NONE
-        past = Past(renumbered[kept], self.past.items[kept], self.past.actions[kept])
-        return UserBatch(self.vectors[rows], self.recent[rows], past)
+        return UserBatch(self.vectors[rows], self.recent[rows], self.past.only(number))
 
 
 def user_batch(
@@ -90,19 +100,25 @@ def user_batch(
     catalog: Catalog,
     seen: SeenIndex,
     excluded: Sequence[Sequence[str]] = (),
+    now_ms: int = 0,
 ) -> UserBatch:
     """Lay out the rows of users, with one look-up for all their items.
 
-    `excluded` has for every row the ids of items that must not be in its list; empty: none.
+    `excluded` has for every row the ids of items that must not be in its list; empty: none. Lists
+    are of the time of their user's newest event, or of `now_ms` where that is later.
     """
     events = events_of(b"".join([state.history for state in states]))
     lengths = np.array([len(state.history) for state in states]) // EVENT_BYTES
     items = catalog.lookup(np.ascontiguousarray(events["item"]))
     rows = np.arange(len(states)).repeat(lengths)
-    past = Past(rows, items, np.ascontiguousarray(events["action"]))
+    newest_ms = np.array([max(state.last_timestamp_ms, now_ms) for state in states], np.int64)
+    ages_ms = newest_ms.repeat(lengths) - events["timestamp_ms"]
+    past = Past(rows, items, np.ascontiguousarray(events["action"]), ages_ms)
     older = [len(state.seen) // SEEN_BYTES for state in states]
     if any(older):
-        past = _merged(past, _older(states, np.array(older), seen))
+        oldest = np.cumsum(lengths) - lengths  # what left the ring is as old as what is in it
+        at_least = ages_ms.take(oldest, mode="clip")
+        past = _merged(past, _older(states, np.array(older), seen, at_least))
     if any(excluded):
         past = _merged(past, _excluded(excluded, catalog))
     return UserBatch(_vectors(states, catalog.dim), _recent(items, lengths), past)
@@ -117,18 +133,24 @@ def _recent(items: Indices, lengths: NDArray[np.int64]) -> Indices:
     return np.where(held, items.take(places, mode="clip"), np.int32(NONE))
 
 
-def _older(states: Sequence[UserState], lengths: NDArray[np.int64], seen: SeenIndex) -> Past:
+def _older(
+    states: Sequence[UserState],
+    lengths: NDArray[np.int64],
+    seen: SeenIndex,
+    ages_ms: NDArray[np.int64],
+) -> Past:
     entries = np.frombuffer(b"".join([state.seen for state in states]), SEEN_DTYPE)
     bought = (entries & SEEN_BOUGHT).astype(np.bool_)
     actions = np.where(bought, np.uint8(PURCHASE), np.uint8(OTHER))
-    return Past(np.arange(len(states)).repeat(lengths), seen.lookup(entries), actions)
+    rows = np.arange(len(states)).repeat(lengths)
+    return Past(rows, seen.lookup(entries), actions, ages_ms.repeat(lengths))
 
 
 def _excluded(excluded: Sequence[Sequence[str]], catalog: Catalog) -> Past:
     lengths = [len(ids) for ids in excluded]
     items = np.array([catalog.index_of(item) for ids in excluded for item in ids], np.int32)
     rows = np.arange(len(excluded)).repeat(lengths)
-    return Past(rows, items, np.full(len(items), EXCLUDED))
+    return Past(rows, items, np.full(len(items), EXCLUDED), np.zeros(len(items), np.int64))
 
 
 def _merged(one: Past, other: Past) -> Past:
@@ -138,6 +160,7 @@ def _merged(one: Past, other: Past) -> Past:
         rows[order],
         np.concatenate([one.items, other.items])[order],
         np.concatenate([one.actions, other.actions])[order],
+        np.concatenate([one.ages_ms, other.ages_ms])[order],
     )
 
 

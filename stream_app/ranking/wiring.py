@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stream_app.bundle import Bundle
 from stream_app.errors import UserError
+from stream_app.filter_names import parse_filter
 from stream_app.ranking.batch import Indices
 from stream_app.ranking.filters import Bought, Clicked, Excluded
 from stream_app.ranking.grid import Grid
@@ -22,7 +23,7 @@ from stream_app.ranking.scorers import Affinity, Popularity, Transition
 from stream_app.ranking.sources import Personal, Popular, Transitions, Trending
 from stream_app.ranking.stages import Filter
 
-FILTERS: dict[str, type[Filter]] = {one.name: one for one in (Bought, Clicked)}
+FILTERS: dict[str, type[Bought] | type[Clicked]] = {one.name: one for one in (Bought, Clicked)}
 DEFAULT_FILTERS = ("bought", "clicked")
 
 # Deep enough that a list is left when most of the nearest items were seen already: on MovieLens,
@@ -126,7 +127,9 @@ def build_lists(bundle: Bundle, live: LiveStores, pipeline: Pipeline) -> ListBui
     return ListBuilder(bundle.catalog, names, live.transitions, TRANSITION_PLACES)
 
 
-def _filter(name: str) -> Filter:
-    if name not in FILTERS:
-        raise UserError(f"filter {name!r} is unknown; use some of: {', '.join(FILTERS)}")
-    return FILTERS[name]()
+def _filter(text: str) -> Filter:
+    try:
+        name, return_after_ms = parse_filter(text)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    return FILTERS[name](return_after_ms)

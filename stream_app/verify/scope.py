@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from stream_app.durations import parse_duration
 from stream_app.errors import UserError
 
 EXAMPLES = 20
 """Findings of one kind that are described; all are counted."""
-
-_UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_DURATION = re.compile(r"(\d+)([smhd])")
 
 
 class ScopeError(UserError, ValueError):
@@ -65,8 +62,8 @@ def parse_since(text: str, now_ms: int) -> int:
 
     Raises `ScopeError`.
     """
-    if duration := _DURATION.fullmatch(text):
-        return now_ms - int(duration[1]) * _UNITS_MS[duration[2]]
+    if (duration_ms := parse_duration(text)) is not None:
+        return now_ms - duration_ms
     if text.isascii() and text.isdigit():
         return int(text)
     try:

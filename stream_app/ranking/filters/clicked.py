@@ -11,8 +11,14 @@ class Clicked:
 
     name = "clicked"
 
+    def __init__(self, return_after_ms: int | None = None) -> None:
+        """Items may return so long after such an event; None is never."""
+        self._return_after_ms = return_after_ms
+
     def forbidden(self, users: UserBatch) -> tuple[Rows, Indices]:
         """Seen items."""
         past = users.past
         kept_out = (past.actions != PURCHASE) & (past.actions != EXCLUDED)
+        if self._return_after_ms is not None:
+            kept_out &= past.ages_ms < self._return_after_ms
         return past.rows[kept_out], past.items[kept_out]

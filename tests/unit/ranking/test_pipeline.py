@@ -37,6 +37,7 @@ def batches(draw: st.DrawFn) -> tuple[int, UserBatch]:
         rows,
         random.integers(-1, items, len(rows)).astype(np.int32),
         random.integers(0, 6, len(rows)).astype(np.uint8),
+        random.integers(0, 10**9, len(rows)),
     )
     recent = np.full((users, RECENT), -1, np.int32)
     for row in range(users):
@@ -55,6 +56,7 @@ def one_user(vector: np.ndarray, items: list[int]) -> UserBatch:
         np.zeros(len(items), np.int64),
         np.array(items, np.int32),
         np.full(len(items), 2, np.uint8),
+        np.zeros(len(items), np.int64),
     )
     return UserBatch(vector[None, :].copy(), recent, past)
 
