@@ -73,7 +73,7 @@ def run(settings: Settings) -> None:
         public_key=settings.bundle_public_key,
     )
     recommender = Recommender(bundle, k=settings.list_length, filters=settings.filter_names)
-    partitions = asyncio.run(topics.check(settings))
+    partitions = asyncio.run(topics.check(settings, without=topics.NOT_FOR_WORKERS))
     metrics = Metrics()
     metrics.release(bundle)
     app = build(settings, partitions, recommender, metrics, _retention(settings))

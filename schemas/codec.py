@@ -18,6 +18,7 @@ from schemas.messages import (
     DeadLetter,
     ErasureReceipt,
     ErasureRequest,
+    Impression,
     Purchase,
     Recommendation,
     RecommendationRequest,
@@ -25,7 +26,7 @@ from schemas.messages import (
 
 Encoding = Literal["msgpack", "json"]
 Event = TypeVar("Event", Click, Purchase)
-Asked = TypeVar("Asked", ErasureRequest, RecommendationRequest)
+Plain = TypeVar("Plain", ErasureRequest, Impression, RecommendationRequest)
 Output = TypeVar("Output", Recommendation, DeadLetter, ErasureReceipt)
 
 MAX_VALUE_BYTES = 256 * 1024
@@ -42,6 +43,7 @@ _UNKNOWN_PAIRS = 1 << 32
 _KINDS: tuple[type[msgspec.Struct], ...] = (
     Click,
     Purchase,
+    Impression,
     Recommendation,
     RecommendationRequest,
     DeadLetter,
@@ -90,7 +92,7 @@ def decode_erasure(payload: bytes | None, *, key: bytes | None) -> ErasureReques
 
     Raises `RejectedMessage`, never anything else.
     """
-    return _decode_asked(ErasureRequest, payload, key)
+    return _decode_plain(ErasureRequest, payload, key, ("user_id", "request_id"))
 
 
 def decode_request(payload: bytes | None, *, key: bytes | None) -> RecommendationRequest:
@@ -98,18 +100,29 @@ def decode_request(payload: bytes | None, *, key: bytes | None) -> Recommendatio
 
     Raises `RejectedMessage`, never anything else.
     """
-    message = _decode_asked(RecommendationRequest, payload, key)
+    message = _decode_plain(RecommendationRequest, payload, key, ("user_id", "request_id"))
     for name in ("exclude", "seed_items"):
-        for place, item_id in enumerate(getattr(message, name)):
-            _check_bytes(f"{name}[{place}]", item_id)
+        _check_items(name, getattr(message, name))
     return message
 
 
-def _decode_asked(kind: type[Asked], payload: bytes | None, key: bytes | None) -> Asked:
+def decode_impression(payload: bytes | None, *, key: bytes | None) -> Impression:
+    """Decode and validate one record of `impressions`; the key must be the user.
+
+    Raises `RejectedMessage`, never anything else.
+    """
+    message = _decode_plain(Impression, payload, key, ("user_id", "rec_id", "session_id"))
+    _check_items("item_ids", message.item_ids)
+    return message
+
+
+def _decode_plain(
+    kind: type[Plain], payload: bytes | None, key: bytes | None, ids: tuple[str, ...]
+) -> Plain:
     value = _bounded(payload)
-    message: Asked = _parse(kind, value)
+    message: Plain = _parse(kind, value)
     _refuse_duplicate_keys(value)
-    _check_id_bytes(message, ("user_id", "request_id"))
+    _check_id_bytes(message, ids)
     if message.user_id.encode() != key:
         raise RejectedMessage(Reason.VALIDATION_ERROR, _key_mismatch(message.user_id, key))
     return message
@@ -203,6 +216,11 @@ def _check_id_bytes(message: msgspec.Struct, names: Iterable[str]) -> None:
         value = getattr(message, name)
         if value is not None:
             _check_bytes(name, value)
+
+
+def _check_items(name: str, items: tuple[str, ...]) -> None:
+    for place, item_id in enumerate(items):
+        _check_bytes(f"{name}[{place}]", item_id)
 
 
 def _check_bytes(name: str, value: str) -> None:

@@ -55,6 +55,19 @@ class Purchase(UserEvent, kw_only=True, frozen=True, omit_defaults=True):
     """ISO 4217 code."""
 
 
+class Impression(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """Items of a list that a user really saw (topic `impressions`)."""
+
+    user_id: Id
+    rec_id: Id
+    """The recommendation that they are of."""
+    item_ids: Annotated[tuple[Id, ...], msgspec.Meta(min_length=1, max_length=MAX_K)]
+    """In the order in which they were shown."""
+    timestamp_ms: Timestamp
+    session_id: Id | None = None
+    context: Context | None = None
+
+
 class Trigger(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, gc=False):
     """The newest event that a recommendation answers."""
 

@@ -12,6 +12,7 @@ from schemas.messages import (
     DeadLetter,
     ErasureReceipt,
     ErasureRequest,
+    Impression,
     Purchase,
     Recommendation,
     RecommendationRequest,
@@ -68,6 +69,16 @@ PURCHASES = Topic(
     retention_ms=7 * _DAY_MS,
     message_timestamp_type="LogAppendTime",
     description="What users buy.",
+)
+IMPRESSIONS = Topic(
+    name="impressions",
+    value=Impression,
+    key="user_id",
+    written_by="producers",
+    cleanup_policy="delete",
+    retention_ms=7 * _DAY_MS,
+    message_timestamp_type="LogAppendTime",
+    description="What of a list was shown: with clicks and purchases it tells how good lists are.",
 )
 REQUESTS = Topic(
     name="recommendation-requests",
@@ -126,6 +137,7 @@ ERASURE_RECEIPTS = Topic(
 TOPICS: tuple[Topic, ...] = (
     CLICKS,
     PURCHASES,
+    IMPRESSIONS,
     REQUESTS,
     RECOMMENDATIONS,
     DEAD_LETTERS,

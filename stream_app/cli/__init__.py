@@ -21,6 +21,10 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
 COMMANDS = {
+    "attribution": (
+        "stream_app.cli.attribution",
+        "Say what became of lists: clicks and purchases by source and rank.",
+    ),
     "benchmark": ("stream_app.cli.benchmark", "Measure the speed of the encoder here."),
     "broker": ("stream_app.cli.broker", "Run an embedded Apache Kafka for development."),
     "bundle": ("stream_app.cli.bundle", "Sign or verify a model release, or make keys."),

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 import schemas
-from schemas import Click, Purchase, RecommendationRequest, RejectedMessage
+from schemas import Click, Impression, Purchase, RecommendationRequest, RejectedMessage
 from stream_app.cli.produce import parse_event
 
 JSON, LINES = "application/json", "application/x-ndjson"
@@ -27,13 +27,8 @@ def events_of(body: bytes, content_type: str, now_ms: int) -> list[Click | Purch
 
     Raises `BadRequestError` naming the first that a worker would reject.
     """
-    if content_type == LINES:
-        texts: Sequence[bytes] = [line for line in body.splitlines() if line.strip()]
-    elif content_type == JSON:
-        texts = _objects(body)
-    else:
-        raise BadRequestError(f"the content type is {content_type!r}; send {JSON} or {LINES}")
     events = []
+    texts = _texts(body, content_type)
     for number, text in enumerate(texts, start=1):
         try:
             event = parse_event(text.decode(), now_ms)
@@ -44,6 +39,32 @@ def events_of(body: bytes, content_type: str, now_ms: int) -> list[Click | Purch
             raise BadRequestError(f"event {number} of {len(texts)}: {error}") from None
         events.append(event)
     return events
+
+
+def impressions_of(body: bytes, content_type: str, now_ms: int) -> list[Impression]:
+    """The impressions of a body, as `events_of`."""
+    made = []
+    texts = _texts(body, content_type)
+    for number, text in enumerate(texts, start=1):
+        try:
+            fields = msgspec.json.decode(text, type=dict[str, Any])
+            fields.setdefault("timestamp_ms", now_ms)
+            one = msgspec.convert(fields, Impression)
+            schemas.decode_impression(schemas.encode(one), key=one.user_id.encode())
+        except RejectedMessage as error:
+            raise BadRequestError(f"impression {number} of {len(texts)}: {error.detail}") from None
+        except ValueError as error:  # those of msgspec are such
+            raise BadRequestError(f"impression {number} of {len(texts)}: {error}") from None
+        made.append(one)
+    return made
+
+
+def _texts(body: bytes, content_type: str) -> Sequence[bytes]:
+    if content_type == LINES:
+        return [line for line in body.splitlines() if line.strip()]
+    if content_type == JSON:
+        return _objects(body)
+    raise BadRequestError(f"the content type is {content_type!r}; send {JSON} or {LINES}")
 
 
 def _objects(body: bytes) -> Sequence[bytes]:

@@ -6,17 +6,17 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import uuid4
 
 from aiohttp import hdrs, web
 from aiokafka.errors import KafkaError
 
-from schemas import RECOMMENDATIONS, encode, topic_name
+from schemas import RECOMMENDATIONS, Click, Impression, Purchase, encode, topic_name
 from stream_app.errors import UserError
 from stream_app.gateway.answers import Answers, BusyError
 from stream_app.gateway.guard import Guard
-from stream_app.gateway.parsing import BadRequestError, events_of, request_of
+from stream_app.gateway.parsing import BadRequestError, events_of, impressions_of, request_of
 from stream_app.settings import Settings
 from stream_app.streaming.clients import EventSender, event_sender, follower
 
@@ -50,7 +50,15 @@ class Service:
 
     async def events(self, request: web.Request) -> web.Response:
         """`POST /v1/events`: answered when the brokers have them."""
-        events = events_of(await request.read(), request.content_type, _now_ms())
+        return await self._send(events_of(await request.read(), request.content_type, _now_ms()))
+
+    async def impressions(self, request: web.Request) -> web.Response:
+        """`POST /v1/impressions`: the same for what was shown of lists."""
+        return await self._send(
+            impressions_of(await request.read(), request.content_type, _now_ms())
+        )
+
+    async def _send(self, events: Sequence[Click | Purchase | Impression]) -> web.Response:
         async with asyncio.timeout(DELIVERY_S):
             for sent in [await self._sender.send(event) for event in events]:
                 await sent
@@ -86,6 +94,7 @@ def application(service: Service, guard: Guard) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[guarded])
     app.router.add_get("/v1/users/{user_id}/recommendations", service.recommendations)
     app.router.add_post("/v1/events", service.events)
+    app.router.add_post("/v1/impressions", service.impressions)
     app.router.add_get("/health", service.health)
     return app
 

@@ -15,11 +15,13 @@ from aiokafka.structs import TopicPartition
 from schemas import (
     CLICKS,
     ERASURES,
+    IMPRESSIONS,
     PURCHASES,
     REQUESTS,
     Click,
     Encoding,
     ErasureRequest,
+    Impression,
     Purchase,
     RecommendationRequest,
     encode,
@@ -43,9 +45,10 @@ class EventSender:
         self._topics = {
             Click: topic_name(prefix, CLICKS),
             Purchase: topic_name(prefix, PURCHASES),
+            Impression: topic_name(prefix, IMPRESSIONS),
         }
 
-    async def send(self, event: Click | Purchase) -> Any:
+    async def send(self, event: Click | Purchase | Impression) -> Any:
         """Queue one event; returns a future of its record metadata (topic, partition, offset)."""
         return await self._producer.send(
             self._topics[type(event)],

@@ -9,6 +9,7 @@ from schemas import (
     CLICKS,
     DEAD_LETTERS,
     ERASURES,
+    IMPRESSIONS,
     PURCHASES,
     RECOMMENDATIONS,
     REQUESTS,
@@ -65,7 +66,7 @@ def retention_of(settings: Settings, found: Configs) -> Retention:
 
 def holding_topics(settings: Settings) -> list[str]:
     """Topics with records of users that go by their age."""
-    topics = (CLICKS, PURCHASES, REQUESTS, RECOMMENDATIONS, DEAD_LETTERS, ERASURES)
+    topics = (CLICKS, PURCHASES, IMPRESSIONS, REQUESTS, RECOMMENDATIONS, DEAD_LETTERS, ERASURES)
     return [topic_name(settings.topic_prefix, topic) for topic in topics]
 
 

@@ -30,12 +30,14 @@ from schemas import (
     DEAD_LETTERS,
     ERASURE_RECEIPTS,
     ERASURES,
+    IMPRESSIONS,
     PURCHASES,
     RECOMMENDATIONS,
     REQUESTS,
     TOPICS,
     Click,
     Purchase,
+    Topic,
     topic_name,
 )
 from stream_app.errors import UserError
@@ -61,6 +63,7 @@ CONTROLLER_S = 20
 USER_TOPICS = (
     CLICKS,
     PURCHASES,
+    IMPRESSIONS,
     REQUESTS,
     ERASURES,
     RECOMMENDATIONS,
@@ -68,6 +71,8 @@ USER_TOPICS = (
     ERASURE_RECEIPTS,
 )
 """Topics that share the partitions of the user rows: an output goes to its event's partition."""
+NOT_FOR_WORKERS = (IMPRESSIONS,)
+"""Topics that a worker neither reads nor writes, and needs no right to."""
 
 
 class TopicsError(UserError):
@@ -200,17 +205,21 @@ async def partition_counts(settings: Settings, names: Iterable[str]) -> dict[str
         return {topic["topic"]: len(topic["partitions"]) for topic in described}
 
 
-async def check(settings: Settings) -> int:
-    """Partition count of the user topics, when everything a worker needs is there.
+async def check(settings: Settings, *, without: Collection[Topic] = ()) -> int:
+    """Partition count of the user topics, when everything but the topics `without` is there.
 
     Raises `TopicsError` naming every missing topic or unequal count.
     """
     counts = await describe(settings)
-    missing = [spec.name for spec in specs(settings, 1) if spec.name not in counts]
+    passed_over = {topic_name(settings.topic_prefix, topic) for topic in without}
+    wanted = {spec.name for spec in specs(settings, 1)} - passed_over
+    missing = [name for name in wanted if name not in counts]
     if missing:
-        raise missing_topics(settings, missing)
-    names = [topic_name(settings.topic_prefix, topic) for topic in USER_TOPICS]
-    user_topics = {name: counts[name] for name in (*names, changelog_topic(settings.app_id))}
+        raise missing_topics(settings, sorted(missing))
+    names = {topic_name(settings.topic_prefix, topic) for topic in USER_TOPICS} - passed_over
+    user_topics = {
+        name: counts[name] for name in (*sorted(names), changelog_topic(settings.app_id))
+    }
     if len(set(user_topics.values())) != 1:
         listed = ", ".join(f"{name} has {count}" for name, count in user_topics.items())
         raise TopicsError(f"topics keyed by user must have one number of partitions, but {listed}")

@@ -17,6 +17,7 @@ import schemas
 from schemas import (
     DEAD_LETTERS,
     ERASURES,
+    IMPRESSIONS,
     RECOMMENDATIONS,
     REQUESTS,
     DeadLetter,
@@ -108,6 +109,7 @@ async def verify_erased(
     aged = [
         topic_name(settings.topic_prefix, ERASURES),  # first: it says what "before" is
         *source_topics(settings),
+        topic_name(settings.topic_prefix, IMPRESSIONS),
         topic_name(settings.topic_prefix, REQUESTS),
         topic_name(settings.topic_prefix, RECOMMENDATIONS),
         topic_name(settings.topic_prefix, DEAD_LETTERS),

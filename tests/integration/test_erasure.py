@@ -95,7 +95,8 @@ def test_an_erased_user_is_gone_and_comes_back_new(settings, start_worker) -> No
         left["topic"].removeprefix(settings.topic_prefix): left for left in receipt["remaining"]
     }
     assert held.keys() == {
-        "clicks", "purchases", "recommendation-requests", "recommendations", "dead-letters",
+        "clicks", "purchases", "impressions", "recommendation-requests", "recommendations",
+        "dead-letters",
         "erasures",
         changelog_topic(settings.app_id),
     }  # fmt: skip

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from stream_app.settings import Settings
-from tests.integration.topics import lists, states, wait_for
+from tests.integration.topics import lists, read, states, wait_for
 from tests.integration.worker import WorkerProcess
 
 TOKEN = "a token that nobody would guess"
@@ -89,6 +89,10 @@ def test_a_click_over_http_changes_the_list_over_http(settings, start_worker, ga
     excluded = "".join(f"&exclude={item}" for item in ids(after))
     assert set(ids(gateway.call(path + excluded)[1])).isdisjoint(ids(after))
     assert "after 2355" in str(gateway.call(path + "&seed=2355")[1])
+    shown = {"user_id": "ann/1", "rec_id": after["rec_id"], "item_ids": ids(after)}
+    assert gateway.call("/v1/impressions", shown) == (200, {"sent": 1})
+    assert gateway.call("/v1/impressions", {"user_id": "ann/1"})[0] == 400
+    assert len(read(settings, "impressions")) == 1
     assert gateway.call("/health") == (200, "serving\n")
 
 

@@ -17,6 +17,7 @@ from schemas import (
     DeadLetter,
     ErasureReceipt,
     ErasureRequest,
+    Impression,
     Purchase,
     RankedItem,
     Recommendation,
@@ -38,6 +39,7 @@ EXAMPLES = {
         model=ServingModel(name="m", version="1", backend="onnxruntime"),
         generated_at_ms=2,
     ),
+    "Impression": Impression(user_id="u1", rec_id="r", item_ids=("i2",), timestamp_ms=1),
     "RecommendationRequest": RecommendationRequest(user_id="u1", request_id="q", exclude=("i1",)),
     "ErasureRequest": ErasureRequest(user_id="u1", request_id="q-1"),
     "ErasureReceipt": ErasureReceipt(

@@ -18,6 +18,7 @@ from schemas import (
     ErasureReceipt,
     ErasureRequest,
     Experiment,
+    Impression,
     Purchase,
     RankedItem,
     Recommendation,
@@ -27,6 +28,7 @@ from schemas import (
     Trigger,
     decode,
     decode_erasure,
+    decode_impression,
     decode_output,
     decode_request,
 )
@@ -93,6 +95,17 @@ RELEASED: dict[str, dict[str, msgspec.Struct]] = {
             applied={"clicks/2": 41, "purchases/2": 7},
             experiment=Experiment(name="rank", arm="b"),
             degraded="no model: popular items",
+        ),
+        "impression_minimal": Impression(
+            user_id="u1", rec_id="r-1", item_ids=("i1",), timestamp_ms=1_700_000_000_000
+        ),
+        "impression_full": Impression(
+            user_id="user-é",
+            rec_id="r-2",
+            item_ids=("i9", "i8"),
+            timestamp_ms=1_700_000_000_123,
+            session_id="s-1",
+            context={"page": "home", "above_fold": True},
         ),
         "recommendation_request_minimal": RecommendationRequest(user_id="u1", request_id="q-1"),
         "recommendation_request_full": RecommendationRequest(
@@ -167,6 +180,8 @@ def read(payload: bytes, like: msgspec.Struct) -> msgspec.Struct:
         return decode(type(like), payload, key=like.user_id.encode(), now_ms=NOW_MS)
     if isinstance(like, ErasureRequest):
         return decode_erasure(payload, key=like.user_id.encode())
+    if isinstance(like, Impression):
+        return decode_impression(payload, key=like.user_id.encode())
     if isinstance(like, RecommendationRequest):
         return decode_request(payload, key=like.user_id.encode())
     assert isinstance(like, Recommendation | DeadLetter | ErasureReceipt)
