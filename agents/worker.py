@@ -63,16 +63,8 @@ def run(settings: Settings) -> None:
 
     Raises `SettingsError`, `BundleError`, `TopicsError` or `NoBrokerError` before anything runs.
     """
-    if not settings.bundle:
-        raise SettingsError("no bundle given: pass --bundle DIR, the model release to serve")
-    bundle = load_bundle(
-        settings.bundle,
-        backend=settings.backend,
-        index=settings.index,
-        precision=settings.precision,
-        public_key=settings.bundle_public_key,
-    )
-    recommender = Recommender(bundle, k=settings.list_length, filters=settings.filter_names)
+    recommender = serving(settings)
+    bundle = recommender.bundle
     partitions = asyncio.run(topics.check(settings, without=topics.NOT_FOR_WORKERS))
     metrics = Metrics()
     metrics.release(bundle)
@@ -90,6 +82,25 @@ def run(settings: Settings) -> None:
         override_logging=False,
         quiet=True,
     ).execute_from_commandline()
+
+
+def serving(settings: Settings) -> Recommender:
+    """The recommender that settings ask for; raises `SettingsError`, `BundleError` or UserError."""
+    if not settings.bundle:
+        raise SettingsError("no bundle given: pass --bundle DIR, the model release to serve")
+    bundle = load_bundle(
+        settings.bundle,
+        backend=settings.backend,
+        index=settings.index,
+        precision=settings.precision,
+        public_key=settings.bundle_public_key,
+    )
+    return Recommender(
+        bundle,
+        k=settings.list_length,
+        filters=settings.filter_names,
+        objectives=settings.objectives,
+    )
 
 
 def build(

@@ -13,8 +13,10 @@ from typing import NamedTuple
 from schemas.messages import RankedItem, RecommendationRequest
 from stream_app.advance import Advancer, UserUpdate
 from stream_app.bundle import Bundle
+from stream_app.objectives import Objectives
 from stream_app.ranking import (
     DEFAULT_FILTERS,
+    NEXT_EVENT,
     ListBuilder,
     LiveStores,
     Pipeline,
@@ -62,6 +64,7 @@ class Answers:
         lists: ListBuilder,
         usual: Pipeline,
         filters: Sequence[str] = DEFAULT_FILTERS,
+        objectives: Objectives = NEXT_EVENT,
     ) -> None:
         """`usual` is the pipeline of lists after events: requests that it is long enough for use
         it, and the others share its scratch memory.
@@ -72,6 +75,7 @@ class Answers:
         self._advancer = advancer
         self._lists = lists
         self._filters = filters
+        self._objectives = objectives
         self._usual = usual
         self._pipelines: dict[int, Pipeline] = {usual.k: usual}
 
@@ -143,7 +147,12 @@ class Answers:
     def _pipeline(self, k: int) -> Pipeline:
         if k not in self._pipelines:
             self._pipelines[k] = build_pipeline(
-                self._bundle, self._live, k=k, filters=self._filters, grid=self._usual.grid
+                self._bundle,
+                self._live,
+                k=k,
+                filters=self._filters,
+                objectives=self._objectives,
+                grid=self._usual.grid,
             )
         return self._pipelines[k]
 

@@ -32,8 +32,10 @@ from stream_app.advance import Advancer, UserUpdate
 from stream_app.answers import Answers, Asked
 from stream_app.bundle import Bundle, load_bundle
 from stream_app.errors import UserError
+from stream_app.objectives import Objectives
 from stream_app.ranking import (
     DEFAULT_FILTERS,
+    NEXT_EVENT,
     LiveStores,
     SeenIndex,
     build_lists,
@@ -93,12 +95,14 @@ class Recommender:
         *,
         k: int = 10,
         filters: Sequence[str] = DEFAULT_FILTERS,
+        objectives: Objectives = NEXT_EVENT,
         clock: Callable[[], int] | None = None,
     ) -> None:
         """Lists hold `k` items and leave out what `filters` (names) forbid.
 
-        `clock` gives the Unix ms that lists are stamped with. Raises UserError for an unknown
-        filter.
+        `objectives` are what they should be good at beside the next event; `clock` gives the
+        Unix ms that lists are stamped with. Raises UserError for an unknown filter, and for values
+        of actions where the bundle has no action head.
         """
         spec = bundle.manifest.encoder
         needed = spec.features
@@ -114,10 +118,19 @@ class Recommender:
         )
         self._seen = SeenIndex(bundle.catalog)
         self._live = LiveStores.of(bundle)
-        self._pipeline = build_pipeline(bundle, self._live, k=k, filters=filters)
+        self._pipeline = build_pipeline(
+            bundle, self._live, k=k, filters=filters, objectives=objectives
+        )
         self._lists = build_lists(bundle, self._live, self._pipeline)
         self._answers = Answers(
-            bundle, self._live, self._seen, self._advancer, self._lists, self._pipeline, filters
+            bundle,
+            self._live,
+            self._seen,
+            self._advancer,
+            self._lists,
+            self._pipeline,
+            filters,
+            objectives,
         )
         manifest = bundle.manifest
         self._model = ServingModel(manifest.name, manifest.version, bundle.encoder.backend)
@@ -131,13 +144,14 @@ class Recommender:
         *,
         k: int = 10,
         filters: Sequence[str] = DEFAULT_FILTERS,
+        objectives: Objectives = NEXT_EVENT,
         clock: Callable[[], int] | None = None,
         backend: str = "auto",
         index: str = "auto",
     ) -> Recommender:
         """Load the bundle in a directory and serve it; raises BundleError."""
         loaded = load_bundle(bundle, backend=backend, index=index)
-        return cls(loaded, k=k, filters=filters, clock=clock)
+        return cls(loaded, k=k, filters=filters, objectives=objectives, clock=clock)
 
     def recommend(self, events: Sequence[Click | Purchase]) -> list[Recommendation]:
         """Apply events in the order given and return a fresh list for each of their users.

@@ -17,6 +17,7 @@ from typing import Any, get_type_hints
 from stream_app import access
 from stream_app.errors import UserError
 from stream_app.filter_names import parse_filter
+from stream_app.objectives import Objectives, ObjectivesError
 from stream_app.secret import Secret
 
 ENVIRONMENT_PREFIX = "STREAM_APP_"
@@ -79,6 +80,16 @@ class Settings:
         "what is not recommended again: `bought`, `clicked`, both, or empty; `clicked:30d` lets "
         "items return 30 days after the last event on them",
     )
+    diversity: float = _setting(
+        0.0, "nats that an item loses for being just like one above it; 0 orders by score alone"
+    )
+    popularity_discount: float = _setting(
+        0.0, "power of an item's popularity that its score is divided by, 0 to 1"
+    )
+    action_values: str = _setting(
+        "",
+        "what events are worth by action, `purchase=5 view=0.5`; the bundle needs an action head",
+    )
     output_encoding: str = _setting("msgpack", "encoding of recommendations: `msgpack` or `json`")
     batch_max: int = _setting(256, "events handled together at most; a batch never waits to fill")
     state_store: str = _setting(
@@ -139,6 +150,10 @@ class Settings:
             )
         if (wrong := access.problem(self)) is not None:
             raise SettingsError(wrong)
+        try:
+            _ = self.objectives
+        except ObjectivesError as error:
+            raise SettingsError(str(error)) from None
         for name in self.filter_names:
             try:
                 parse_filter(name)
@@ -149,6 +164,15 @@ class Settings:
     def filter_names(self) -> tuple[str, ...]:
         """The names in `filters`."""
         return tuple(name.strip() for name in self.filters.split(",") if name.strip())
+
+    @property
+    def objectives(self) -> Objectives:
+        """What lists should be good at beside the next event."""
+        return Objectives(
+            diversity=self.diversity,
+            popularity_discount=self.popularity_discount,
+            action_values=self.action_values,
+        )
 
     def environment(self) -> dict[str, str]:
         """Environment variables that give another process these settings, with their secrets."""

@@ -1,5 +1,6 @@
 """Model releases: a directory that is verified as a whole before any of it serves."""
 
+from stream_app.bundle.action_head import ActionHead
 from stream_app.bundle.files import BundleError
 from stream_app.bundle.golden import GoldenHistory
 from stream_app.bundle.load import Bundle, load_bundle
@@ -10,6 +11,7 @@ from stream_app.bundle.write import write_bundle
 
 __all__ = [
     "FANOUT",
+    "ActionHead",
     "Bundle",
     "BundleError",
     "DataWindow",

@@ -1,7 +1,7 @@
 """The action head of a release: what a user would do with an item, beside whether it comes next.
 
-An optional file of a bundle. Nothing in serving reads it yet; it is there for rankers that weigh
-a purchase differently from a click.
+An optional file of a bundle, read by `stream_app.ranking.scorers.ActionValue`, which weighs a
+purchase differently from a click.
 """
 
 from __future__ import annotations
@@ -30,13 +30,18 @@ class ActionHead:
     """`[actions]`, in the order of `stream_app.users.actions.ACTIONS`."""
 
     def probabilities(self, users: Floats, items: Floats) -> Floats:
-        """P(action | the user's next event is on the item) `[n, actions]`.
+        """P(action | the user's next event is on the item) `[R, actions, C]`, float32.
 
-        Takes unit rows `[n, d]` of both, float32.
+        Takes unit rows of users `[R, d]` and of `C` items for each `[R, C, d]`, or for all
+        `[1, C, d]`, float32.
         """
-        logits = np.concatenate([users, items, users * items], axis=1) @ self.weight + self.bias
-        grown = np.exp(logits - logits.max(axis=1, keepdims=True))
-        shares: Floats = grown / grown.sum(axis=1, keepdims=True)
+        of_user, of_item, of_both = np.split(self.weight, 3)
+        own = of_item.T + users[:, None, :] * of_both.T  # [R, actions, d]: one product, not two
+        logits = np.matmul(own, items.transpose(0, 2, 1))
+        logits += (users @ of_user + self.bias)[:, :, None]
+        logits -= logits.max(axis=1, keepdims=True)
+        shares: Floats = np.exp(logits, out=logits)
+        shares /= shares.sum(axis=1, keepdims=True)
         return shares
 
 

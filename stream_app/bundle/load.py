@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.bundle.action_head import ACTION_HEAD_FILE, ActionHead, decode_action_head
 from stream_app.bundle.arrays import decode_npy, expect_shape
 from stream_app.bundle.files import REBUILD, BundleError
 from stream_app.bundle.golden import TOP, check_golden, decode_golden
@@ -48,6 +49,8 @@ class Bundle:
     priors: Priors
     text: TextProjector | None = None
     """Vectors for new items from their text; None where the release knows items by id alone."""
+    action_head: ActionHead | None = None
+    """What a user would do with an item; None where it was not trained (`action_loss`)."""
 
     @property
     def release(self) -> str:
@@ -87,6 +90,9 @@ def load_bundle(
         priors = decode_priors(contents[PRIORS_FILE], len(ids))
     with _explained(path, PROJECTION_FILE):
         text = decode_text(manifest.text, contents, dim=spec.dim)
+    with _explained(path, ACTION_HEAD_FILE):
+        raw_head = contents.get(ACTION_HEAD_FILE)
+        head = None if raw_head is None else decode_action_head(raw_head, dim=spec.dim)
     with _explained(path, GOLDEN_FILE):
         golden = decode_golden(
             contents[GOLDEN_FILE],
@@ -108,7 +114,7 @@ def load_bundle(
         )
         if item_index.kind != "exact":
             item_index = _good_enough(item_index, catalog, users, may_replace=index == "auto")
-    return Bundle(path, manifest, encoder, catalog, item_index, priors, text)
+    return Bundle(path, manifest, encoder, catalog, item_index, priors, text, head)
 
 
 @contextmanager

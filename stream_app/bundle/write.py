@@ -60,7 +60,7 @@ def write_bundle(
     `graph` is the encoder as ONNX, by the contract of `stream_app.encoders.onnx`. `vectors`
     `[N, d]` are unit rows in the order of `items`, stored as float16. What the golden histories
     must give is computed here, with the encoder that will serve. `text` is how new items get a
-    vector, if they can; `optional` holds files by name that no worker needs. `created` is now
+    vector, if they can; `optional` holds files by name that a release may lack. `created` is now
     unless given. An existing bundle is only written over with `replace`. Raises `BundleError` or
     `EncoderError` where the parts do not fit each other; nothing is then left at `path`.
     """

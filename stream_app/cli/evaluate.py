@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stream_app.cli.params import Named, ObjectivesText
 from stream_app.datasets import AUTO, FORMATS, EventTable, open_dataset, read_movielens_genres
 from stream_app.datasets.formats import detect
 from stream_app.errors import UserError
@@ -42,23 +43,9 @@ RECOMMENDER = "recommender"
 BUNDLE = "bundle"
 METHODS = (*BASELINES, *KINDS, RECOMMENDER)
 SHOWN = ("ndcg", "hr", "mrr", "coverage")
+BESIDE = ("novelty", "diversity")
+"""Shown too where objectives are compared."""
 FILE = click.Path(path_type=Path)
-
-
-class Named(click.ParamType):
-    """`NAME=FILE`."""
-
-    name = "NAME=FILE"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, Path]:
-        if isinstance(value, tuple):
-            return value
-        name, equals, path = str(value).partition("=")
-        if not (name.strip() and equals and path):
-            self.fail(f"{value!r} is not NAME=FILE", param, ctx)
-        if "/" in name:  # lists are written to files of this name
-            self.fail(f"the name {name.strip()!r} has a slash; give another", param, ctx)
-        return name.strip(), Path(path)
 
 
 @click.command(name="evaluate")
@@ -76,6 +63,10 @@ class Named(click.ParamType):
     "--trained", type=Named(), multiple=True, help="Also an encoder trained with other settings."
 )
 @click.option("--bundle", type=FILE, help="Also a finished bundle; not for leave-one-out.")
+@click.option(
+    "--objectives", type=ObjectivesText(), multiple=True,
+    help="In a replay: also the bundle with these, such as 'diversity=2 purchase=5'.",
+)  # fmt: skip
 @click.option("--lists", type=Named(), multiple=True, help="Also lists from elsewhere.")
 @click.option(
     "--k", type=click.IntRange(1, 1000), multiple=True, default=(10,), show_default=True,
@@ -134,7 +125,7 @@ def command(**options: Any) -> None:
     if not contest.methods and not contest.files:
         return
     result = run(contest, progress)
-    _show(result, progress)
+    _show(result, progress, (*SHOWN, *BESIDE) if options["objectives"] else SHOWN)
     if options["json_file"] is not None:
         write_json(result, options["json_file"])
     if options["out"] is not None:
@@ -164,12 +155,15 @@ def _names(options: dict[str, Any]) -> list[str]:
             raise click.UsageError(f"no method {name!r}; there are {', '.join(METHODS)}")
     every = [*names, *(name for name, _ in (*options["trained"], *options["lists"]))]
     every += [BUNDLE] if options["bundle"] else []
+    every += [f"{BUNDLE} {text}" for text, _ in options["objectives"]]
     if twice := sorted({name for name in every if every.count(name) > 1}):
         raise click.UsageError(f"two methods are called {', '.join(twice)}; give other names")
     if not every and options["write_questions"] is None:
         raise click.UsageError("nothing to evaluate; give --methods, --bundle or --lists")
     if RECOMMENDER in names and options["protocol"] != REPLAY:
         raise click.UsageError(f"{RECOMMENDER} needs --protocol {REPLAY}: it learns from a stream")
+    if options["objectives"] and not (options["bundle"] and options["protocol"] == REPLAY):
+        raise click.UsageError(f"--objectives needs --bundle and --protocol {REPLAY}")
     if options["basket"] and options["protocol"] != TIME_SPLIT:
         raise click.UsageError(f"--basket needs --protocol {TIME_SPLIT}")
     return names
@@ -203,7 +197,7 @@ def _contest(
     if trained or options["trained"]:
         methods += _trained(trained, k, options, progress)
     if options["bundle"] is not None:
-        methods.append(_bundled(split, k, options))
+        methods += _bundled(split, k, options)
     vectors = None
     if (options["format"] if options["format"] != AUTO else detect(options["data"])) == "movielens":
         vectors = by_categories(split.table.item_ids, read_movielens_genres(options["data"]))
@@ -256,20 +250,27 @@ def _config(file: Path | None, seed: int | None) -> TrainingConfig:
     return load_config(file, {"seed": seed})
 
 
-def _bundled(split: Split, k: int, options: dict[str, Any]) -> Method | LiveMethod:
+def _bundled(split: Split, k: int, options: dict[str, Any]) -> list[Method | LiveMethod]:
     from stream_app.bundle import load_bundle
     from stream_app.evaluation.bundled import BundledEncoder, check_unseen, replayed_bundle
 
     bundle = load_bundle(options["bundle"])
     check_unseen(bundle, split)
-    if split.stream is not None:
-        return replayed_bundle(BUNDLE, bundle, k)
-    return BundledEncoder(bundle, BUNDLE)
+    if split.stream is None:
+        return [BundledEncoder(bundle, BUNDLE)]
+    # Loaded anew for each: a replay adds items to its catalogue.
+    return [
+        replayed_bundle(BUNDLE, bundle, k),
+        *(
+            replayed_bundle(f"{BUNDLE} {text}", load_bundle(options["bundle"]), k, objectives)
+            for text, objectives in options["objectives"]
+        ),
+    ]
 
 
-def _show(result: Result, progress: Progress) -> None:
+def _show(result: Result, progress: Progress, shown: Sequence[str]) -> None:
     k = result.setup.k[0]
-    metrics = [f"{metric}@{k}" for metric in SHOWN]
+    metrics = [f"{metric}@{k}" for metric in shown]
     rows = [
         [method.name, *(_cell(method.figures["all"][metric]) for metric in metrics)]
         for method in result.methods

@@ -12,7 +12,8 @@ from stream_app.evaluation.methods import Floats
 from stream_app.evaluation.protocols import LEAVE_ONE_OUT, Split
 from stream_app.evaluation.replay import RecommenderLists, past_rows
 from stream_app.evaluation.run import LiveMethod
-from stream_app.ranking.wiring import DEFAULT_FILTERS
+from stream_app.objectives import Objectives
+from stream_app.ranking.wiring import DEFAULT_FILTERS, NEXT_EVENT
 from stream_app.recommender import Recommender
 from stream_app.users.features import event_gaps, sequence_features
 from stream_app.users.state import HISTORY_LENGTH
@@ -52,7 +53,9 @@ class BundledEncoder:
         return made
 
 
-def replayed_bundle(name: str, bundle: Bundle, k: int) -> LiveMethod:
+def replayed_bundle(
+    name: str, bundle: Bundle, k: int, objectives: Objectives = NEXT_EVENT
+) -> LiveMethod:
     """The real recommender with `bundle`, lists of `k` items, and the rows that the past leaves.
 
     With repeats, no filter keeps back what a user had.
@@ -60,7 +63,8 @@ def replayed_bundle(name: str, bundle: Bundle, k: int) -> LiveMethod:
 
     def make(split: Split) -> RecommenderLists:
         filters = () if split.repeats else DEFAULT_FILTERS
-        return RecommenderLists(Recommender(bundle, k=k, filters=filters), past_rows(split.past))
+        made = Recommender(bundle, k=k, filters=filters, objectives=objectives)
+        return RecommenderLists(made, past_rows(split.past))
 
     return LiveMethod(name, make)
 

@@ -7,6 +7,7 @@ from stream_app.ranking.seen import SeenIndex
 from stream_app.ranking.wiring import (
     DEFAULT_FILTERS,
     FILTERS,
+    NEXT_EVENT,
     LiveStores,
     build_lists,
     build_pipeline,
@@ -15,6 +16,7 @@ from stream_app.ranking.wiring import (
 __all__ = [
     "DEFAULT_FILTERS",
     "FILTERS",
+    "NEXT_EVENT",
     "ListBuilder",
     "LiveStores",
     "Pipeline",

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.bundle import Bundle
+from stream_app.catalog import Catalog
 from stream_app.errors import UserError
 from stream_app.filter_names import parse_filter
+from stream_app.objectives import Objectives
 from stream_app.ranking.batch import Indices
 from stream_app.ranking.filters import Bought, Clicked, Excluded
 from stream_app.ranking.grid import Grid
@@ -18,13 +20,20 @@ from stream_app.ranking.lists import ListBuilder
 from stream_app.ranking.live.transitions import TransitionStore
 from stream_app.ranking.live.trends import TrendStore
 from stream_app.ranking.pipeline import Pipeline, Weighted
-from stream_app.ranking.rerankers import Best
-from stream_app.ranking.scorers import Affinity, Popularity, Transition
+from stream_app.ranking.rerankers import Best, Diverse
+from stream_app.ranking.scorers import (
+    ActionValue,
+    Affinity,
+    Popularity,
+    PopularityDiscount,
+    Transition,
+)
 from stream_app.ranking.sources import Personal, Popular, Transitions, Trending
-from stream_app.ranking.stages import Filter
+from stream_app.ranking.stages import Filter, Reranker
 
 FILTERS: dict[str, type[Bought] | type[Clicked]] = {one.name: one for one in (Bought, Clicked)}
 DEFAULT_FILTERS = ("bought", "clicked")
+NEXT_EVENT = Objectives()
 
 # Deep enough that a list is left when most of the nearest items were seen already: on MovieLens,
 # where users have hundreds, 160 finds one hit in 300 more.
@@ -39,6 +48,8 @@ VOTE_DECAY = 0.8
 TRANSITION_FLOOR = 3e-4
 # Rerankers may drop as many items as a list holds.
 RESERVE = 10
+# A diverse list is chosen from as many more.
+DIVERSE_RESERVE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +97,13 @@ def build_pipeline(
     *,
     k: int,
     filters: Sequence[str] = DEFAULT_FILTERS,
+    objectives: Objectives = NEXT_EVENT,
     grid: Grid | None = None,
 ) -> Pipeline:
-    """The pipeline that makes lists of `k` items; raises UserError for an unknown filter.
+    """The pipeline that makes lists of `k` items.
 
-    Pipelines that do not run at the same time can share the scratch memory `grid`.
+    Pipelines that do not run at the same time can share the scratch memory `grid`. Raises
+    UserError for an unknown filter, and for values of actions without an action head.
     """
     catalog, weights = bundle.catalog, bundle.manifest.ranking
     return Pipeline(
@@ -109,11 +122,32 @@ def build_pipeline(
                 Transition(live.transitions, vote_weights(weights.votes), TRANSITION_FLOOR),
             ),
             Weighted(weights.trending, Popularity(live.trends)),
+            Weighted(objectives.popularity_discount, PopularityDiscount(live.trends)),
+            *_action_value(bundle, objectives),
         ],
-        rerankers=[Best(k + RESERVE)],
+        rerankers=_rerankers(catalog, objectives, k),
         k=k,
         grid=grid,
     )
+
+
+def _action_value(bundle: Bundle, objectives: Objectives) -> list[Weighted]:
+    values = objectives.values_by_action()
+    if values is None:
+        return []
+    if bundle.action_head is None:
+        raise UserError(
+            f"bundle {bundle.path}: action_values is {objectives.action_values!r}, but the bundle "
+            "has no action head; train one with `stream-app train --action-loss 0.1`, or leave "
+            "action_values empty"
+        )
+    return [Weighted(1.0, ActionValue(bundle.action_head, bundle.catalog, values))]
+
+
+def _rerankers(catalog: Catalog, objectives: Objectives, k: int) -> list[Reranker]:
+    if not objectives.diversity:
+        return [Best(k + RESERVE)]
+    return [Best(k + DIVERSE_RESERVE), Diverse(catalog, objectives.diversity, k)]
 
 
 def vote_weights(votes: int) -> tuple[float, ...]:

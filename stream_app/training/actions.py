@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from stream_app.bundle.action_head import ActionHead
 from stream_app.training.config import ModelConfig, TrainingConfig, TrainingError
-from stream_app.users.actions import ACTIONS
+from stream_app.users.actions import ACTIONS, action_numbers
 
 
 def action_weights(config: TrainingConfig) -> NDArray[np.float32] | None:
@@ -22,19 +22,10 @@ def action_weights(config: TrainingConfig) -> NDArray[np.float32] | None:
 
     Raises `TrainingError` for what is not `name=number` with a known action and a number above 0.
     """
-    weights = np.ones(len(ACTIONS), np.float32)
-    for part in config.action_weights.replace(",", " ").split():
-        name, _, number = part.partition("=")
-        try:
-            weight = float(number)
-        except ValueError:
-            weight = 0.0
-        if name not in ACTIONS or not 0 < weight < np.inf:
-            raise TrainingError(
-                f"action_weights: {part!r} is not action=number with one of the actions "
-                f"{', '.join(ACTIONS)} and a number above 0; write for example 'purchase=4'"
-            )
-        weights[ACTIONS.index(name)] = weight
+    try:
+        weights = np.array(action_numbers(config.action_weights), np.float32)
+    except ValueError as error:
+        raise TrainingError(f"action_weights: {error}") from None
     return weights if (weights != 1).any() else None
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from schemas import Click, Recommendation, RecommendationRequest
+from stream_app.objectives import Objectives
 from stream_app.recommender import Recommender
 
 BUNDLE = Path(__file__).parents[2] / "examples" / "movielens" / "bundle"
@@ -96,3 +97,19 @@ def test_requests_together_get_what_they_get_alone(recommender: Recommender) -> 
 def test_an_item_nobody_knows_changes_nothing(recommender: Recommender) -> None:
     plain = ids(recommender.answer(asked())[0])
     assert ids(recommender.answer(asked(exclude=("no such item",)))[0]) == plain
+
+
+@pytest.mark.parametrize("k", [10, 30])
+def test_objectives_hold_for_lists_that_are_asked_for(k: int) -> None:
+    plain, diverse = (
+        Recommender.load(BUNDLE, clock=lambda: NOW, objectives=objectives)
+        for objectives in (Objectives(), Objectives(diversity=8))
+    )
+    click = Click(user_id="ann", item_id="50", timestamp_ms=NOW)
+    (usual,), (after,) = (one.recommend([click]) for one in (plain, diverse))
+    made = ids(diverse.answer(asked(k=k))[0])
+    assert len(set(made)) == k
+    assert set(made) != set(ids(plain.answer(asked(k=k))[0]))
+    assert made[0] == ids(usual)[0]
+    if k == 10:
+        assert made == ids(after)

@@ -1,5 +1,6 @@
 """Decisions with the whole list in view."""
 
 from stream_app.ranking.rerankers.best import Best
+from stream_app.ranking.rerankers.diverse import Diverse
 
-__all__ = ["Best"]
+__all__ = ["Best", "Diverse"]

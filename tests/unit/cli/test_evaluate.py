@@ -16,6 +16,9 @@ from stream_app.training.config import TrainingConfig
 EXAMPLE = Path(__file__).parents[3] / "examples" / "movielens"
 
 
+REPLAYED = ["--protocol", "replay", "--bundle", "nowhere"]
+
+
 def evaluate(*arguments: str | Path) -> Result:
     return CliRunner().invoke(command, [*map(str, arguments)], catch_exceptions=False)
 
@@ -73,6 +76,28 @@ def test_the_shipped_bundle_is_evaluated_in_both_ways(tmp_path: Path) -> None:
         assert (result.value("bundle", "hr@10") or 0) > 0
 
 
+def test_objectives_are_compared_with_the_bundle_as_it_is(tmp_path: Path) -> None:
+    made = evaluate(
+        "--data", EXAMPLE / "ml-latest-small", "--protocol", "replay",
+        "--test-share", "0.01", "--users", "3", "--methods", "none", "--bundle", EXAMPLE / "bundle",
+        "--objectives", "diversity=8", "--objectives", "popularity_discount=0.5",
+        "--json", tmp_path / "r.json", "--write-lists", tmp_path / "lists",
+    )  # fmt: skip
+    assert made.exit_code == 0, made.output
+    assert "novelty@10" in made.output
+    result = read_json(tmp_path / "r.json")
+    names = ["bundle", "bundle diversity=8", "bundle popularity_discount=0.5"]
+    assert [one.name for one in result.methods] == names
+    plain, diverse, less_popular = names
+    for metric, other in (("diversity@10", diverse), ("novelty@10", less_popular)):
+        found = result.value(other, metric)
+        before = result.value(plain, metric)
+        assert found is not None
+        assert before is not None
+        assert found > before
+    assert (tmp_path / "lists" / f"{diverse}.jsonl").exists()
+
+
 def test_a_bundle_is_not_asked_what_it_has_learned() -> None:
     data = ["--data", EXAMPLE / "ml-latest-small", "--bundle", EXAMPLE / "bundle"]
     with pytest.raises(
@@ -94,6 +119,12 @@ def test_a_bundle_is_not_asked_what_it_has_learned() -> None:
         (["--write-lists", __file__], "test_evaluate.py is not a directory"),
         (["--methods", "none"], "nothing to evaluate; give --methods, --bundle or --lists"),
         (["--methods", "recommender"], "recommender needs --protocol replay"),
+        (["--objectives", "diversity=1"], "--objectives needs --bundle and --protocol replay"),
+        (["--objectives", "diversity=x"], "'diversity=x': write diversity= and a number"),
+        (
+            [*REPLAYED, "--objectives", "purchase=2", "--objectives", "purchase=2"],
+            "two methods are called bundle purchase=2",
+        ),
         (["--basket"], "--basket needs --protocol time-split"),
         (["--k", "0"], "0 is not in the range"),
     ],

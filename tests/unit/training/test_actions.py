@@ -90,14 +90,15 @@ def test_the_head_learns_which_action_comes_next(table: EventTable, tmp_path: Pa
     label = Label("a", "1", "2026-01-01T00:00:00+00:00")
     Release.of(learner, table, RankingWeights()).write(tmp_path / "bundle", label)
     bundle = load_bundle(tmp_path / "bundle")
-    head = decode_action_head((bundle.path / "action_head.npz").read_bytes(), dim=16)
+    head = bundle.action_head
+    assert head is not None
     sequences = user_sequences(table)
     batch = pad([(sequences[at], 0, 30) for at in range(20)], learner.vocabulary)
     with torch.no_grad():
         vectors = learner.items()
         users = learner.users(batch, vectors).flatten(0, 1).numpy()
         items = vectors[torch.from_numpy(batch.targets.ravel())].numpy()
-    shares = head.probabilities(users, items)
+    shares = head.probabilities(users, items[:, None])[:, :, 0]
     np.testing.assert_allclose(shares.sum(1), 1, atol=1e-5)
     right = shares.argmax(1) == batch.actions.ravel()
     assert right.mean() > 0.6  # four actions in turn: 0.25 by chance
