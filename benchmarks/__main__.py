@@ -9,6 +9,7 @@ from importlib import import_module
 PARTS = (
     "retrieval",
     "recommender",
+    "reasons",
     "recovery",
     "retention",
     "worker",
