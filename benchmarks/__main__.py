@@ -10,6 +10,7 @@ PARTS = (
     "retrieval",
     "recommender",
     "objectives",
+    "reasons",
     "recovery",
     "retention",
     "worker",

@@ -43,6 +43,7 @@ from stream_app.ranking import (
     user_batch,
 )
 from stream_app.ranking.live import caps
+from stream_app.reasons import Explainer, Explanation
 from stream_app.users.actions import PURCHASE, action_code
 from stream_app.users.features import FEATURES
 from stream_app.users.ids import item_hash
@@ -204,6 +205,18 @@ class Recommender:
                 )
             )
         return made
+
+    def explain(self, user: str | UserState, item_id: str | None = None) -> Explanation:
+        """Why the list of a user, an id that `recommend` keeps or a row, is as it is; or one item.
+
+        Changes nothing. Leaves out every event once, which takes time (docs/explaining.md). Raises
+        UserError for a user who is not kept, and an item that the catalogue does not hold.
+        """
+        state = self._memory.get(user) if isinstance(user, str) else user
+        if state is None:
+            raise UserError(f"user {user!r} is not in memory; pass the row of the user")
+        explainer = Explainer(self.bundle, self._advancer, self._seen, self._pipeline)
+        return explainer.explain(state, item_id)
 
     def process(
         self, messages: Sequence[SourceMessage], states: Mapping[str, UserState | None]

@@ -20,6 +20,11 @@ CONNECTION = (
     "app_id", "topic_prefix",
 )  # fmt: skip
 
+SERVING = (
+    "bundle", "bundle_public_key", "backend", "precision", "index", "list_length", "filters",
+)  # fmt: skip
+"""What makes a worker's lists be as they are."""
+
 
 def connection_options(command: Command) -> Command:
     """Add `--config` and the options that every command with a Kafka client has."""
@@ -29,6 +34,11 @@ def connection_options(command: Command) -> Command:
 def connection_flags(command: Command) -> Command:
     """Add the options of `connection_options` without `--config`, which means something else."""
     return _flags(command, CONNECTION)
+
+
+def serving_options(command: Command) -> Command:
+    """Add `--config` and the options that say where Kafka is and how lists are made."""
+    return _with_options(command, (*CONNECTION, *SERVING))
 
 
 def worker_options(command: Command) -> Command:

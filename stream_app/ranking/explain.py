@@ -1,11 +1,19 @@
-"""Why an item is in a list, for people."""
+"""Why an item is in a list: the cheap reason for every list, the parts of a score on request."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from stream_app.ranking.batch import NONE, Indices, UserBatch
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.ranking.batch import NONE, Floats, Indices, UserBatch
+from stream_app.ranking.candidates import Pool, Proposal
+from stream_app.ranking.grid import Grid
 from stream_app.ranking.live.transitions import TransitionStore
+from stream_app.ranking.pipeline import Pipeline, Weighted
+from stream_app.ranking.stages import Source
 
 
 def led_to(users: UserBatch, items: Indices, store: TransitionStore, recent: int) -> Indices:
@@ -20,3 +28,90 @@ def led_to(users: UserBatch, items: Indices, store: TransitionStore, recent: int
         leads = (successors[:, place, None, :] == items[:, :, None]).any(axis=2)
         np.copyto(causes, last[:, place, None], where=leads & (items != NONE))
     return causes
+
+
+def score_parts(
+    scorers: Sequence[Weighted], users: UserBatch, items: Indices, catalog_size: int
+) -> Floats:
+    """What each scorer adds to the score of each of `items` `[m]` for each user: `[S, R, m]`, nats.
+
+    Whether a source proposes the item, or a filter forbids it, does not matter.
+    """
+    grid = Grid()
+    at_once = grid.rows_at_once(catalog_size)
+    parts = np.zeros((len(scorers), len(users), len(items)), np.float32)
+    for first in range(0, len(users), at_once):
+        chunk = users.rows(first, first + at_once)
+        grid.fit(len(chunk), catalog_size)
+        shared = items[None, :]
+        cells = grid.cells(shared)
+        pool = Pool(
+            chunk,
+            grid,
+            [Proposal(shared)],
+            np.broadcast_to(shared, cells.shape),
+            cells,
+            np.ones(cells.shape, np.bool_),
+        )
+        for place, one in enumerate(scorers):
+            if one.weight:
+                scores = one.scorer.score(pool) * np.float32(one.weight)
+                parts[place, first : first + len(chunk)] = scores
+    return parts
+
+
+def forbidding(pipeline: Pipeline, user: UserBatch) -> dict[str, set[int]]:
+    """Catalogue positions that each filter forbids to the one user, by the name of the filter."""
+    return {
+        one.name: set(one.forbidden(user)[1].tolist()) - {NONE} for one in pipeline.stages.filters
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """The `n` permitted candidates of one user, the highest score first."""
+
+    items: Indices
+    """`[n]`."""
+    scores: Floats
+    """`[n]`, before any reranker."""
+    means: Floats
+    """The mean of each scorer's part over them, `[S]`; zeros where there is none."""
+
+    def place_of(self, item: int, score: float) -> int:
+        """The place of an item among them, or the one that its score would give it; 1 is first."""
+        # By position: the same score, computed with other items beside it, rounds differently.
+        at = np.flatnonzero(self.items == item)
+        return 1 + int(at[0] if len(at) else np.count_nonzero(self.scores > score))
+
+
+def considered(pipeline: Pipeline, user: UserBatch, catalog_size: int) -> Considered:
+    """What the list of the one user was chosen from."""
+    stages = pipeline.stages
+    forbidden = set().union(*forbidding(pipeline, user).values())
+    items = _permitted(stages.sources, user, forbidden)
+    if len(items) < pipeline.k:
+        items = _permitted((*stages.sources, stages.last_resort), user, forbidden)
+    parts = score_parts(stages.scorers, user, items, catalog_size)[:, 0]
+    scores = parts.sum(axis=0)
+    order = np.argsort(-scores, kind="stable")
+    means = parts.mean(axis=1) if len(items) else np.zeros(len(parts), np.float32)
+    return Considered(items[order], scores[order], means)
+
+
+def proposing(pipeline: Pipeline, user: UserBatch, item: int) -> tuple[str, ...]:
+    """Names of the sources that propose an item to the one user, the last resort left out."""
+    return tuple(
+        source.name for source in pipeline.stages.sources if item in _proposed([source], user)
+    )
+
+
+def _permitted(sources: Sequence[Source], user: UserBatch, forbidden: set[int]) -> Indices:
+    items = _proposed(sources, user)
+    return items[~np.isin(items, np.array(sorted(forbidden), np.int32))]
+
+
+def _proposed(sources: Sequence[Source], user: UserBatch) -> NDArray[np.int32]:
+    """Different catalogue positions that sources propose to the one user, `[n]`."""
+    rows = [one.items[0] for source in sources for one in source.propose(user)]
+    return np.setdiff1d(np.concatenate([*rows, np.zeros(0, np.int32)]), [NONE]).astype(np.int32)

@@ -33,6 +33,15 @@ class Weighted:
     scorer: Scorer
 
 
+class Stages(NamedTuple):
+    """What a pipeline is put together from, for whoever wants to know why a list is as it is."""
+
+    sources: tuple[Source, ...]
+    last_resort: Source
+    filters: Sequence[Filter]
+    scorers: Sequence[Weighted]
+
+
 class Ranked(NamedTuple):
     """Lists of `R` users."""
 
@@ -72,6 +81,11 @@ class Pipeline:
         self._rerankers = rerankers
         self.k = k
         self.grid = grid or Grid()
+
+    @property
+    def stages(self) -> Stages:
+        """Its stages; rerankers, which decide by what the others say, are not among them."""
+        return Stages(self.sources[: self._regular], self.sources[-1], self._filters, self._scorers)
 
     def rank(self, users: UserBatch, seconds: dict[str, float]) -> Ranked:
         """Rank for one or more users; adds the time of sources and of the rest to `seconds`."""

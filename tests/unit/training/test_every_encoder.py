@@ -18,6 +18,7 @@ from stream_app.bundle import Bundle, BundleError, RankingWeights, load_bundle  
 from stream_app.datasets import EventTable  # noqa: E402
 from stream_app.encoders import History, SteppedEncoder  # noqa: E402
 from stream_app.evaluation.encoder import encoder_score  # noqa: E402
+from stream_app.reasons.leave_one_out import encoded, without_each  # noqa: E402
 from stream_app.recommender import Recommender, SourceMessage  # noqa: E402
 from stream_app.training.config import ModelConfig, TrainingConfig, TrainingError  # noqa: E402
 from stream_app.training.fit import fit  # noqa: E402
@@ -25,7 +26,12 @@ from stream_app.training.models import ENCODERS, build_encoder  # noqa: E402
 from stream_app.training.release import Label, Release  # noqa: E402
 from stream_app.training.sequences import Sequence, pad, user_sequences  # noqa: E402
 from stream_app.training.validation import validator  # noqa: E402
-from stream_app.users import UserState, events_of  # noqa: E402
+from stream_app.users import (  # noqa: E402
+    UserState,
+    event_gaps,
+    events_of,
+    sequence_features,
+)
 from stream_app.users.actions import ACTIONS  # noqa: E402
 
 from .markov import markov_table  # noqa: E402
@@ -184,6 +190,21 @@ def test_a_row_holds_the_vector_of_its_history(trained: Trained) -> None:
         assert len(events_of(row.history)) == len(sequence)
         expected = trained.bundle.encoder.encode([trained.history(sequence, 30)])[1][0]
         np.testing.assert_allclose(vector(row), expected, atol=5e-3)
+
+
+def test_leaving_out_events_together_is_encoding_the_others_one_by_one(trained: Trained) -> None:
+    engine = Recommender(trained.bundle)
+    row = rows_after(engine, messages(trained.table)[:600], []).popitem()[1]
+    left_out = encoded(engine._advancer, without_each(row.history))
+    assert left_out is not None
+    ring, catalog = events_of(row.history), trained.bundle.catalog
+    for at in range(len(ring)):
+        rest = np.delete(ring, at)
+        items = catalog.lookup(np.ascontiguousarray(rest["item"]))
+        features = sequence_features(rest["action"], event_gaps(rest["timestamp_ms"]))
+        history = History(catalog.vectors_of(items), features)
+        expected = trained.bundle.encoder.encode([history])[1][0]
+        np.testing.assert_allclose(vector(left_out[1 + at]), expected, atol=5e-3)
 
 
 def test_it_recommends_what_follows(trained: Trained) -> None:

@@ -1,0 +1,16 @@
+"""Reasons: what a score is made of, which past events carried it, and a sentence about it."""
+
+from stream_app.reasons.explainer import Explainer
+from stream_app.reasons.result import Cause, ExplainedItem, Explanation, Part, Status
+from stream_app.reasons.sentences import Sentences, languages
+
+__all__ = [
+    "Cause",
+    "ExplainedItem",
+    "Explainer",
+    "Explanation",
+    "Part",
+    "Sentences",
+    "Status",
+    "languages",
+]

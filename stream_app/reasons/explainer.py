@@ -1,0 +1,235 @@
+"""Explains the list of one user: parts of each score, and the events that carried it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from stream_app.advance import Advancer
+from stream_app.bundle import Bundle
+from stream_app.errors import UserError
+from stream_app.ranking import Pipeline, SeenIndex, user_batch
+from stream_app.ranking.batch import NONE, Floats, Indices, UserBatch
+from stream_app.ranking.explain import (
+    Considered,
+    considered,
+    forbidding,
+    proposing,
+    score_parts,
+)
+from stream_app.reasons.leave_one_out import encoded, without_each
+from stream_app.reasons.result import (
+    Cause,
+    ExplainedItem,
+    Explanation,
+    Part,
+    Status,
+)
+from stream_app.users.actions import ACTIONS, OTHER
+from stream_app.users.state import UserState, events_of
+
+CAUSES = 3
+"""Events named for an item; a fourth hardly ever adds what a reader can use."""
+
+SAME_EVIDENCE = {"affinity": "personal", "transition": "transitions", "popularity": "trending"}
+"""The source that proposes by what a scorer scores."""
+
+
+class _Wanted(NamedTuple):
+    """The `m` items to explain."""
+
+    items: Indices
+    """`[m]`."""
+    ranks: list[int | None]
+    sources: list[tuple[str, ...]]
+
+
+class _LeftOut(NamedTuple):
+    """What leaving out each of `n` events does to `m` items."""
+
+    differences: Floats
+    """By scorer, `[S, n, m]`."""
+    whole: Floats
+    """Scores from the whole ring, `[m]`."""
+
+
+class _Case(NamedTuple):
+    """All that is computed for the `m` items of one user."""
+
+    state: UserState
+    replayed: bool
+    wanted: _Wanted
+    parts: Floats
+    """By scorer, `[S, m]`."""
+    chosen_from: Considered
+    forbidden: dict[str, set[int]]
+    left_out: _LeftOut | None
+
+
+class Explainer:
+    """Explains lists of one pipeline and its live counts; changes nothing in them."""
+
+    def __init__(
+        self, bundle: Bundle, advancer: Advancer, seen: SeenIndex, pipeline: Pipeline
+    ) -> None:
+        self._bundle = bundle
+        self._catalog = bundle.catalog
+        self._advancer = advancer
+        self._seen = seen
+        self._pipeline = pipeline
+        self._scorers = pipeline.stages.scorers
+
+    def explain(
+        self, state: UserState, item_id: str | None = None, *, causes: int = CAUSES
+    ) -> Explanation:
+        """Explain the list for a row, or one item, in it or not; with at most `causes` events each.
+
+        A row of another release is replayed from its ring first, as a worker does at the user's
+        next event. Raises UserError for an item that the catalogue does not hold.
+        """
+        case = self._case(state, item_id)
+        return Explanation(
+            release=self._bundle.release,
+            backend=self._bundle.encoder.backend,
+            k=self._pipeline.k,
+            candidates=len(case.chosen_from.items),
+            ring=len(events_of(state.history)),
+            events=state.events,
+            replayed_from=state.release if case.replayed else None,
+            degraded=case.left_out is None,
+            items=tuple(
+                self._item(case, at, causes=causes) for at in range(len(case.wanted.items))
+            ),
+        )
+
+    def _case(self, state: UserState, item_id: str | None) -> _Case:
+        update = self._advancer.begin(state)
+        replayed = bool(update.pending and state.history)
+        self._advancer.advance([update])
+        user = user_batch([update.state], self._catalog, self._seen)
+        wanted = self._listed(user)
+        if item_id is not None:
+            wanted = self._only(wanted, user, item_id)
+        size = len(self._catalog)
+        return _Case(
+            update.state,
+            replayed,
+            wanted,
+            score_parts(self._scorers, user, wanted.items, size)[:, 0],
+            considered(self._pipeline, user, size),
+            forbidding(self._pipeline, user),
+            None if update.broken else self._left_out(state.history, wanted.items),
+        )
+
+    def _listed(self, user: UserBatch) -> _Wanted:
+        ranked = self._pipeline.rank(user, {})
+        held = ranked.items[0] != NONE
+        names = [source.name for source in self._pipeline.sources]
+        marks = ranked.sources[0][held].tolist()
+        return _Wanted(
+            ranked.items[0][held],
+            list(range(1, 1 + int(held.sum()))),
+            [tuple(name for bit, name in enumerate(names) if mark >> bit & 1) for mark in marks],
+        )
+
+    def _only(self, listed: _Wanted, user: UserBatch, item_id: str) -> _Wanted:
+        item = self._catalog.index_of(item_id)
+        if item == NONE:
+            raise UserError(
+                f"item {item_id!r} is not among the {len(self._catalog)} items of bundle "
+                f"{self._bundle.path}; check the id. What workers first saw in the stream is known "
+                "to them only"
+            )
+        items = np.array([item], np.int32)
+        at = listed.items.tolist().index(item) if item in listed.items else None
+        if at is None:
+            return _Wanted(items, [None], [proposing(self._pipeline, user, item)])
+        return _Wanted(items, [listed.ranks[at]], [listed.sources[at]])
+
+    def _left_out(self, history: bytes, items: Indices) -> _LeftOut | None:
+        rows = encoded(self._advancer, without_each(history))
+        if rows is None:
+            return None
+        users = user_batch(rows, self._catalog, self._seen)
+        parts = score_parts(self._scorers, users, items, len(self._catalog))
+        return _LeftOut(parts[:, :1] - parts[:, 1:], parts[:, 0].sum(axis=0))
+
+    def _item(self, case: _Case, at: int, *, causes: int) -> ExplainedItem:
+        item = int(case.wanted.items[at])
+        score = float(case.parts[:, at].sum())
+        rank, sources = case.wanted.ranks[at], case.wanted.sources[at]
+        filters = tuple(name for name, items in case.forbidden.items() if item in items)
+        return ExplainedItem(
+            item_id=self._catalog.ids[item],
+            status=_status(rank, filters, item in case.chosen_from.items),
+            rank=rank,
+            place=case.chosen_from.place_of(item, score),
+            score=_rounded(score),
+            sources=sources,
+            parts=self._parts(case.parts[:, at], case.chosen_from.means),
+            causes=self._causes(case, at, causes),
+            older=self._older(case, at, score),
+            filters=filters,
+        )
+
+    def _older(self, case: _Case, at: int, score: float) -> float | None:
+        """What has left the ring, but not the state that goes on from it."""
+        kept = case.state.events > len(events_of(case.state.history)) and not case.replayed
+        if case.left_out is None or not kept or not self._bundle.encoder.state_size:
+            return None
+        return _rounded(score - float(case.left_out.whole[at]))
+
+    def _parts(self, scores: Floats, means: Floats) -> tuple[Part, ...]:
+        lifts = scores - means
+        raised = np.maximum(lifts, 0.0)
+        shares = raised / max(float(raised.sum()), 1e-9)
+        return tuple(
+            Part(
+                one.scorer.name,
+                SAME_EVIDENCE.get(one.scorer.name),
+                *map(_rounded, (scores[place], lifts[place], shares[place])),
+            )
+            for place, one in enumerate(self._scorers)
+        )
+
+    def _causes(self, case: _Case, at: int, most: int) -> tuple[Cause, ...]:
+        """The events that raise the score of the `at`-th item, the strongest first."""
+        if case.left_out is None:
+            return ()
+        events = events_of(case.state.history)
+        items = self._catalog.lookup(np.ascontiguousarray(events["item"]))
+        differences = case.left_out.differences[:, :, at]
+        totals = differences.sum(axis=0)
+        order = np.argsort(-totals, kind="stable")[:most].tolist()
+        return tuple(
+            Cause(
+                place=len(events) - event,
+                item_id=None if items[event] == NONE else self._catalog.ids[items[event]],
+                action=_action(int(events["action"][event])),
+                timestamp_ms=int(events["timestamp_ms"][event]),
+                contribution=_rounded(totals[event]),
+                by={
+                    one.scorer.name: _rounded(differences[place, event])
+                    for place, one in enumerate(self._scorers)
+                },
+            )
+            for event in order
+            if totals[event] > 0
+        )
+
+
+def _status(rank: int | None, filters: tuple[str, ...], candidate: bool) -> Status:
+    if rank is not None:
+        return Status.LISTED
+    if filters:
+        return Status.FILTERED
+    return Status.OUTRANKED if candidate else Status.NOT_PROPOSED
+
+
+def _action(code: int) -> str:
+    return ACTIONS[code if code < len(ACTIONS) else OTHER]
+
+
+def _rounded(value: float | np.floating) -> float:
+    return round(float(value), 4)
