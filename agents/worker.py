@@ -24,12 +24,12 @@ from schemas import (
     REQUESTS,
     topic_name,
 )
-from stream_app.bundle import load_bundle
 from stream_app.encoders.load import AUTO, unavailable
 from stream_app.observability.metrics import Metrics
 from stream_app.observability.server import start_metrics_server
 from stream_app.recommender import Recommender
-from stream_app.settings import Settings, SettingsError
+from stream_app.serving import serving
+from stream_app.settings import Settings
 from stream_app.streaming import topics
 from stream_app.streaming.app import create_app, raw_topic
 from stream_app.streaming.changelog import ChangelogReader
@@ -82,25 +82,6 @@ def run(settings: Settings) -> None:
         override_logging=False,
         quiet=True,
     ).execute_from_commandline()
-
-
-def serving(settings: Settings) -> Recommender:
-    """The recommender that settings ask for; raises `SettingsError`, `BundleError` or UserError."""
-    if not settings.bundle:
-        raise SettingsError("no bundle given: pass --bundle DIR, the model release to serve")
-    bundle = load_bundle(
-        settings.bundle,
-        backend=settings.backend,
-        index=settings.index,
-        precision=settings.precision,
-        public_key=settings.bundle_public_key,
-    )
-    return Recommender(
-        bundle,
-        k=settings.list_length,
-        filters=settings.filter_names,
-        objectives=settings.objectives,
-    )
 
 
 def build(

@@ -12,15 +12,13 @@ import msgspec
 
 from schemas import Recommendation
 from schemas.messages import MAX_ID_BYTES
-from stream_app.bundle import load_bundle
 from stream_app.cli.delivery import kafka_errors
 from stream_app.cli.options import serving_options, settings_from
 from stream_app.datasets.titles import read_item_titles
 from stream_app.errors import UserError
 from stream_app.reasons import Explanation, Sentences, languages
 from stream_app.reasons.text import as_text
-from stream_app.recommender import Recommender
-from stream_app.settings import Settings, SettingsError
+from stream_app.serving import need_bundle, serving
 from stream_app.streaming.user_row import StoredUser, read_user
 
 LIVE_COUNTS = (
@@ -58,15 +56,12 @@ def command(
     if k is not None:
         flags["list_length"] = k
     settings = settings_from(config, **flags)
-    if not settings.bundle:
-        raise SettingsError(
-            "no bundle given: pass --bundle DIR, the release that the workers serve"
-        )
+    need_bundle(settings)
     _check_id("--user", user)
     sentences = Sentences(language, None if titles is None else read_item_titles(titles))
     with kafka_errors("the row of the user could not be read"):
         stored = asyncio.run(read_user(settings, user))
-    explanation = _recommender(settings).explain(stored.state, item)
+    explanation = serving(settings).explain(stored.state, item)
     notes = _notes(explanation, stored)
     if as_json:
         click.echo(_json(user, explanation, sentences, stored, notes))
@@ -82,18 +77,6 @@ def _check_id(name: str, value: str) -> None:
         raise UserError(f"{name} is not UTF-8, which every id is")
     if not 1 <= len(raw) <= MAX_ID_BYTES:
         raise UserError(f"{name} has {len(raw)} bytes; 1 to {MAX_ID_BYTES} are valid")
-
-
-def _recommender(settings: Settings) -> Recommender:
-    """As a worker makes it."""
-    bundle = load_bundle(
-        settings.bundle,
-        backend=settings.backend,
-        index=settings.index,
-        precision=settings.precision,
-        public_key=settings.bundle_public_key,
-    )
-    return Recommender(bundle, k=settings.list_length, filters=settings.filter_names)
 
 
 def _head(user: str, explanation: Explanation) -> str:

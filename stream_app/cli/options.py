@@ -22,6 +22,7 @@ CONNECTION = (
 
 SERVING = (
     "bundle", "bundle_public_key", "backend", "precision", "index", "list_length", "filters",
+    "diversity", "popularity_discount", "action_values",
 )  # fmt: skip
 """What makes a worker's lists be as they are."""
 

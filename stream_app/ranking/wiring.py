@@ -122,13 +122,18 @@ def build_pipeline(
                 Transition(live.transitions, vote_weights(weights.votes), TRANSITION_FLOOR),
             ),
             Weighted(weights.trending, Popularity(live.trends)),
-            Weighted(objectives.popularity_discount, PopularityDiscount(live.trends)),
+            *_discount(live, objectives),
             *_action_value(bundle, objectives),
         ],
         rerankers=_rerankers(catalog, objectives, k),
         k=k,
         grid=grid,
     )
+
+
+def _discount(live: LiveStores, objectives: Objectives) -> list[Weighted]:
+    weight = objectives.popularity_discount
+    return [Weighted(weight, PopularityDiscount(live.trends))] if weight else []
 
 
 def _action_value(bundle: Bundle, objectives: Objectives) -> list[Weighted]:

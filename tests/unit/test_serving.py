@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from sample_bundle import bundle_parts
 
-from agents.worker import serving
 from schemas.messages import Click
 from stream_app.bundle import ActionHead, BundleError, write_bundle
 from stream_app.bundle.action_head import ACTION_HEAD_FILE, encode_action_head
 from stream_app.errors import UserError
+from stream_app.serving import serving
 from stream_app.settings import Settings, SettingsError
 from stream_app.users import ACTIONS, FEATURES
 
