@@ -40,7 +40,7 @@ WITHIN_S = 20.0
 WATCHED_S = 2.0
 """So long lists are looked at after a removal."""
 WEIGHTS = {"personal": 1.0, "transition": 0.0, "trending": 0.0}
-SURE_RANK = 5
+SURE_RANK = 8
 
 
 def personal_release(folder: Path) -> Path:
@@ -59,7 +59,7 @@ def items_with_users(bundle: Path, encoder: TextEncoder, count: int) -> list[tup
     loaded = recommender.bundle
     with MOVIES.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    chosen = np.random.default_rng(1).permutation(len(rows))[: 8 * count]
+    chosen = np.random.default_rng(1).permutation(len(rows))[: 30 * count]
     items = [
         Item(
             item_id=f"new-{rows[row]['movieId']}",

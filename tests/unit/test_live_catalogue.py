@@ -9,7 +9,7 @@ import pytest
 from small_release import DIM, small_release, unit_rows
 from small_text import small_text_encoder
 
-from schemas import Click, Item, ItemVector
+from schemas import Click, Item, ItemVector, RecommendationRequest
 from stream_app.bundle.text import TextProjector, TextSpec
 from stream_app.recommender import Recommender
 from stream_app.text import Projection
@@ -260,3 +260,15 @@ def test_many_items_make_a_new_snapshot_that_finds_them_all() -> None:
     assert (status.buffered, status.rebuilds, status.indexed) == (0, 1, 640)
     found, _ = index.search(shop.vector("new-599")[None], 1)
     assert shop.recommender.bundle.catalog.ids[found[0, 0]] == "new-599"
+
+
+def test_a_request_is_answered_with_the_catalogue_of_its_time(shop) -> None:
+    def asked() -> set[str]:
+        request = RecommendationRequest(user_id="ann", request_id="q", k=50, seed_items=("item-1",))
+        (made,) = shop.recommender.answer(request)
+        return {item.item_id for item in made.items}
+
+    shop.list("new", title="A lamp")  # no event comes in between, which would make room for it
+    assert "new" in asked()
+    shop.delist("new")
+    assert "new" not in asked()
