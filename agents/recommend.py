@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from typing import Any
 
 from agents.engine import Engine, Record
@@ -38,8 +38,12 @@ class RecommendAgent:
         metrics: Metrics,
         batch_max: int,
         session_s: float,
+        thread: Executor,
     ) -> None:
-        """`session_s` is how long the group keeps a member that it does not hear of."""
+        """`session_s` is how long the group keeps a member that it does not hear of.
+
+        `thread` is one: the encoder leaves the event loop free, and batches keep their order.
+        """
         self._engine = engine
         self._rows = rows
         self._erasures = erasures
@@ -50,8 +54,7 @@ class RecommendAgent:
         self._session_s = session_s
         self.activity = Activity()
         """For the watchdog."""
-        # One thread: the encoder leaves the event loop free, and batches keep their order.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._thread = thread
 
     async def __call__(self, stream: Any) -> None:
         """Handle batches until the worker stops; anything unforeseen ends the process."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from itertools import product
@@ -14,6 +15,7 @@ from pathlib import Path
 import faust
 from aiokafka.errors import ProducerClosed
 
+from agents.catalogue_wiring import attach_catalogue, load_text_encoder
 from agents.engine import Engine
 from agents.recommend import RecommendAgent
 from schemas import (
@@ -52,10 +54,12 @@ from stream_app.streaming.rocksdb import RocksRows
 from stream_app.streaming.stores import MemoryRows, RowStore
 from stream_app.streaming.stuck import Limits, StuckRules
 from stream_app.streaming.watchdog import Watchdog
+from stream_app.text import TextEncoder
 
 log = logging.getLogger(__name__)
 
 DAY_MS = 24 * 60 * 60 * 1000
+CATALOGUE_REPORT_S = 2.0
 
 
 def run(settings: Settings) -> None:
@@ -65,10 +69,12 @@ def run(settings: Settings) -> None:
     """
     recommender = serving(settings)
     bundle = recommender.bundle
+    encoder = load_text_encoder(settings, bundle)
     partitions = asyncio.run(topics.check(settings, without=topics.NOT_FOR_WORKERS))
+    counts = asyncio.run(topics.describe(settings))
     metrics = Metrics()
-    metrics.release(bundle)
-    app = build(settings, partitions, recommender, metrics, _retention(settings))
+    metrics.release(recommender.bundle)
+    app = build(settings, partitions, recommender, metrics, _retention(settings), encoder, counts)
     gc.collect()
     gc.freeze()  # what is loaded by now stays: no collection needs to look at it again
     log.info("serving release %s on %s", bundle.release, bundle.encoder.backend)
@@ -90,8 +96,13 @@ def build(
     recommender: Recommender,
     metrics: Metrics,
     retention: Retention,
+    encoder: TextEncoder | None,
+    counts: Mapping[str, int],
 ) -> faust.App:
-    """The application with its agent, its health port and its watchdog, not yet running."""
+    """The application with its agents, its health port and its watchdog, not yet running.
+
+    `counts` are the partitions by topic, `partitions` those of the topics keyed by user.
+    """
     app = create_app(settings, partitions)
     sources = topics.source_topics(settings)
     changelog = topics.changelog_topic(settings.app_id)
@@ -114,11 +125,17 @@ def build(
     publisher = Publisher(options, settings.app_id)
     rows = UserRows(_store(settings), changelog, ChangelogReader(options, changelog), publisher)
     erasures = Erasures(ChangelogReader(options, erase))
-    app.tables.attach(rows, publisher, changelog, erasures)
+    # One thread computes: what changes the catalogue takes effect between two batches.
+    thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+    catalogue, report = attach_catalogue(
+        app, settings, recommender, metrics, publisher, encoder, counts, thread
+    )
+    _repeat(app, report, CATALOGUE_REPORT_S)
+    app.tables.attach(rows, publisher, changelog, erasures, catalogue)
     clock = StreamClock()
     agent = RecommendAgent(
         engine, rows, erasures, clock, publisher, metrics,
-        settings.batch_max, settings.session_timeout_s,
+        settings.batch_max, settings.session_timeout_s, thread,
     )  # fmt: skip
     consumed = (*sources, requests, erase)
     app.agent(raw_topic(app, *consumed), name="recommend")(agent.__call__)

@@ -18,8 +18,8 @@ PARTS = (
     "hostile",
     "flood",
 )
-# Run only when named: they train, or need data that is not in the repository.
-LONG_PARTS = ("ablation", "cold", "encoders", "training-memory")
+# Run only when named: they train, or need data or a text encoder that is not in the repository.
+LONG_PARTS = ("ablation", "catalogue", "cold", "encoders", "training-memory")
 
 # As in a worker (stream_app/cli): one BLAS thread for one engine thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

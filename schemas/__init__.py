@@ -7,6 +7,7 @@ from schemas.codec import (
     decode,
     decode_erasure,
     decode_impression,
+    decode_item,
     decode_output,
     decode_request,
     encode,
@@ -19,6 +20,7 @@ from schemas.dead_letters import (
 )
 from schemas.duplicates import find_duplicate_key
 from schemas.errors import Reason, RejectedMessage
+from schemas.items import Item, ItemVector
 from schemas.messages import (
     MAX_ID_BYTES,
     MAX_K,
@@ -44,6 +46,8 @@ from schemas.topics import (
     ERASURE_RECEIPTS,
     ERASURES,
     IMPRESSIONS,
+    ITEM_VECTORS,
+    ITEMS,
     PURCHASES,
     RECOMMENDATIONS,
     REQUESTS,
@@ -60,6 +64,8 @@ __all__ = [
     "ERASURE_RECEIPTS",
     "FIRST_APPENDED",
     "IMPRESSIONS",
+    "ITEMS",
+    "ITEM_VECTORS",
     "KEPT_VALUE_BYTES",
     "MAX_CLOCK_SKEW_MS",
     "MAX_ID_BYTES",
@@ -76,6 +82,8 @@ __all__ = [
     "ErasureRequest",
     "Experiment",
     "Impression",
+    "Item",
+    "ItemVector",
     "Purchase",
     "RankedItem",
     "Reason",
@@ -92,6 +100,7 @@ __all__ = [
     "decode",
     "decode_erasure",
     "decode_impression",
+    "decode_item",
     "decode_output",
     "decode_request",
     "encode",

@@ -12,6 +12,7 @@ import msgspec
 
 from schemas.duplicates import find_duplicate_key
 from schemas.errors import Reason, RejectedMessage
+from schemas.items import Item, ItemVector
 from schemas.messages import (
     MAX_ID_BYTES,
     Click,
@@ -27,7 +28,7 @@ from schemas.messages import (
 Encoding = Literal["msgpack", "json"]
 Event = TypeVar("Event", Click, Purchase)
 Plain = TypeVar("Plain", ErasureRequest, Impression, RecommendationRequest)
-Output = TypeVar("Output", Recommendation, DeadLetter, ErasureReceipt)
+Output = TypeVar("Output", Recommendation, DeadLetter, ErasureReceipt, ItemVector)
 
 MAX_VALUE_BYTES = 256 * 1024
 """An event is a few hundred bytes; a thousand times that is a mistake, and costs every reader."""
@@ -49,6 +50,8 @@ _KINDS: tuple[type[msgspec.Struct], ...] = (
     DeadLetter,
     ErasureRequest,
     ErasureReceipt,
+    Item,
+    ItemVector,
 )
 _FROM_MSGPACK: dict[type, msgspec.msgpack.Decoder[Any]] = {
     kind: msgspec.msgpack.Decoder(kind) for kind in _KINDS
@@ -126,6 +129,46 @@ def _decode_plain(
     if message.user_id.encode() != key:
         raise RejectedMessage(Reason.VALIDATION_ERROR, _key_mismatch(message.user_id, key))
     return message
+
+
+def decode_item(payload: bytes | None, *, key: bytes | None) -> tuple[str, Item | None]:
+    """Decode and validate one record of the topic `items`: the item's id, and what is said of it.
+
+    None where the value is null: the item is delisted. The key must be the item's id. Raises
+    `RejectedMessage`, never anything else.
+    """
+    if payload is None:
+        return _item_key(key), None
+    value = _bounded(payload)
+    message: Item = _parse(Item, value)
+    _refuse_duplicate_keys(value)
+    _check_id_bytes(message, ("item_id",))
+    if message.item_id.encode() != key:
+        detail = _key_mismatch(message.item_id, key).replace("user_id", "item_id")
+        raise RejectedMessage(Reason.VALIDATION_ERROR, detail)
+    for place, related in enumerate(message.related):
+        if len(related.encode()) > MAX_ID_BYTES:
+            detail = f"`$.related[{place}]` has more than {MAX_ID_BYTES} bytes"
+            raise RejectedMessage(Reason.VALIDATION_ERROR, detail)
+    begin, end = message.available_from_ms, message.available_until_ms
+    if begin is not None and end is not None and end <= begin:
+        detail = f"available_until_ms {end} is not after available_from_ms {begin}"
+        raise RejectedMessage(Reason.VALIDATION_ERROR, detail)
+    return message.item_id, message
+
+
+def _item_key(key: bytes | None) -> str:
+    """The item that a record without a value names."""
+    try:
+        item_id = (key or b"").decode()
+    except UnicodeDecodeError:
+        raise RejectedMessage(
+            Reason.DECODE_ERROR, f"the record key {_short(key or b'')} is not UTF-8"
+        ) from None
+    if not 0 < len(key or b"") <= MAX_ID_BYTES:
+        detail = f"the record key has {len(key or b'')} bytes; an item_id has 1 to {MAX_ID_BYTES}"
+        raise RejectedMessage(Reason.VALIDATION_ERROR, detail)
+    return item_id
 
 
 def decode_output(kind: type[Output], payload: bytes | None) -> Output:

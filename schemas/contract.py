@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,8 @@ def _channel(topic: Topic) -> Document:
         "cleanup.policy": [topic.cleanup_policy],
         "retention.ms": -1 if topic.retention_ms is None else topic.retention_ms,
     }
+    if topic.tombstones_ms is not None:
+        settings["delete.retention.ms"] = topic.tombstones_ms
     return {
         "address": topic.name,
         "description": topic.description,
@@ -162,9 +165,11 @@ def _ref(where: str, name: str) -> Document:
 
 def _described(components: dict[str, Document], kinds: list[type[msgspec.Struct]]) -> Document:
     """Add the docstrings under the fields of the structs as their descriptions."""
-    module = inspect.getmodule(kinds[0])
+    known: dict[str, type] = {}
+    for module in {kind.__module__ for kind in kinds}:
+        known |= vars(import_module(module))
     for name, schema in components.items():
-        for field, text in _field_docs(getattr(module, name)).items():
+        for field, text in _field_docs(known[name]).items():
             schema["properties"][field]["description"] = text
     return dict(sorted(components.items()))
 

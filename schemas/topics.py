@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from schemas.items import Item, ItemVector
 from schemas.messages import (
     Click,
     DeadLetter,
@@ -40,14 +41,19 @@ class Topic:
     """Source topics take the append time: the latency from feedback to recommendation starts
     there, and replaying old events does not expire them at once."""
     description: str
+    tombstones_ms: int | None = None
+    """How long a compacted topic still shows that a key was removed."""
 
     def config(self) -> dict[str, str]:
         """Topic settings in Kafka's names, as `CreateTopics` takes them."""
-        return {
+        config = {
             "cleanup.policy": self.cleanup_policy,
             "message.timestamp.type": self.message_timestamp_type,
             "retention.ms": str(-1 if self.retention_ms is None else self.retention_ms),
         }
+        if self.tombstones_ms is not None:
+            config["delete.retention.ms"] = str(self.tombstones_ms)
+        return config
 
 
 CLICKS = Topic(
@@ -134,6 +140,30 @@ ERASURE_RECEIPTS = Topic(
     description="What was removed for every erasure, and what Kafka still holds until when.",
 )
 
+ITEMS = Topic(
+    name="items",
+    value=Item,
+    key="item_id",
+    written_by="producers",
+    cleanup_policy="compact",
+    retention_ms=None,
+    message_timestamp_type="LogAppendTime",
+    # A worker that starts must still learn that an item of its release was delisted: longer than
+    # a release serves.
+    tombstones_ms=365 * _DAY_MS,
+    description="What can be recommended, and what is said of it; a null value delists an item.",
+)
+ITEM_VECTORS = Topic(
+    name="item-vectors",
+    value=ItemVector,
+    key="item_id",
+    written_by="stream-app",
+    cleanup_policy="compact",
+    retention_ms=None,
+    message_timestamp_type="LogAppendTime",
+    description="Internal: what the text encoder made of each item, so that it is read once.",
+)
+
 TOPICS: tuple[Topic, ...] = (
     CLICKS,
     PURCHASES,
@@ -143,6 +173,8 @@ TOPICS: tuple[Topic, ...] = (
     DEAD_LETTERS,
     ERASURES,
     ERASURE_RECEIPTS,
+    ITEMS,
+    ITEM_VECTORS,
 )
 
 

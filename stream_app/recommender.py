@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import count
@@ -32,6 +32,7 @@ from stream_app.advance import Advancer, UserUpdate
 from stream_app.answers import Answers, Asked
 from stream_app.bundle import Bundle, load_bundle
 from stream_app.errors import UserError
+from stream_app.live_catalogue import CatalogueStatus, LiveCatalogue
 from stream_app.objectives import Objectives
 from stream_app.ranking import (
     DEFAULT_FILTERS,
@@ -44,6 +45,7 @@ from stream_app.ranking import (
 )
 from stream_app.ranking.live import caps
 from stream_app.reasons import Explainer, Explanation
+from stream_app.retrieval import LiveIndex
 from stream_app.users.actions import PURCHASE, action_code
 from stream_app.users.features import FEATURES
 from stream_app.users.ids import item_hash
@@ -98,12 +100,14 @@ class Recommender:
         filters: Sequence[str] = DEFAULT_FILTERS,
         objectives: Objectives = NEXT_EVENT,
         clock: Callable[[], int] | None = None,
+        room: int | None = None,
     ) -> None:
         """Lists hold `k` items and leave out what `filters` (names) forbid.
 
-        `objectives` are what they should be good at beside the next event; `clock` gives the
-        Unix ms that lists are stamped with. Raises UserError for an unknown filter, and for values
-        of actions where the bundle has no action head.
+        `objectives` are what they should be good at beside the next event; `clock` gives the Unix
+        ms of lists, at which items are available; at most `room` items that the release does not
+        have may join. Raises UserError for an unknown filter, and for values of actions where the
+        bundle has no action head.
         """
         spec = bundle.manifest.encoder
         needed = spec.features
@@ -112,7 +116,10 @@ class Recommender:
                 f"bundle {bundle.path}: its encoder takes {needed} features of an event, this "
                 f"release of stream-app makes {FEATURES}; rebuild it with `stream-app train`"
             )
-        self.bundle = bundle
+        index = LiveIndex(bundle.index, bundle.catalog)
+        self.bundle = bundle = replace(bundle, index=index)
+        # Takes records of items between two calls, in the same thread.
+        self.catalogue = LiveCatalogue(bundle, index, room)
         self._clock = clock or _wall_clock
         self._advancer = Advancer(
             bundle.encoder, bundle.catalog, bundle.release, window=spec.window
@@ -154,6 +161,11 @@ class Recommender:
         loaded = load_bundle(bundle, backend=backend, index=index)
         return cls(loaded, k=k, filters=filters, objectives=objectives, clock=clock)
 
+    def look(self) -> CatalogueStatus:
+        """The catalogue's figures, at the present time."""
+        self._begin()
+        return self.catalogue.status()
+
     def recommend(self, events: Sequence[Click | Purchase]) -> list[Recommendation]:
         """Apply events in the order given and return a fresh list for each of their users.
 
@@ -186,7 +198,7 @@ class Recommender:
 
         Adds processor seconds of the calling thread to `stages`.
         """
-        now_ms = self._clock()
+        now_ms = self._begin()
         answers = self._answers.make(asked, states, now_ms, stages)
         model = self._serving_model()
         made = []
@@ -215,6 +227,7 @@ class Recommender:
         state = self._memory.get(user) if isinstance(user, str) else user
         if state is None:
             raise UserError(f"user {user!r} is not in memory; pass the row of the user")
+        self._begin()
         explainer = Explainer(self.bundle, self._advancer, self._seen, self._pipeline)
         return explainer.explain(state, item_id)
 
@@ -291,12 +304,12 @@ class Recommender:
         stages: dict[str, float],
     ) -> list[Recommendation]:
         began = time.thread_time()
+        now_ms = self._begin()
         states = [update.state for update in updates.values()]
         users = user_batch(states, self.bundle.catalog, self._seen)
         stages["rank"] = time.thread_time() - began
         ranked = self._pipeline.rank(users, stages)
         began = time.thread_time()
-        now_ms = self._clock()
         model = self._serving_model()
         made = [
             Recommendation(
@@ -315,6 +328,13 @@ class Recommender:
         ]
         stages["build"] = time.thread_time() - began
         return made
+
+    def _begin(self) -> int:
+        """The time, at which the catalogue and what is kept beside it are brought up to date."""
+        now_ms = self._clock()
+        self.catalogue.at(now_ms)
+        self._live.grow(len(self.bundle.catalog))
+        return now_ms
 
     def _serving_model(self) -> ServingModel:
         if self._model.backend != self.bundle.encoder.backend:  # the first one broke

@@ -28,4 +28,5 @@ def serving(settings: Settings) -> Recommender:
         k=settings.list_length,
         filters=settings.filter_names,
         objectives=settings.objectives,
+        room=settings.catalogue_room,
     )

@@ -74,6 +74,12 @@ class Settings:
         "fp32", "the graph of the bundle to run: `fp32`, or `fp16` or `int8` where it holds one"
     )
     index: str = _setting("auto", "item index: `auto` (by catalogue size), `exact` or `hnsw`")
+    text_encoder: str = _setting(
+        "", "directory of the text encoder of the release: new items get a vector of their text"
+    )
+    catalogue_room: int = _setting(
+        100_000, "items that the release does not have and that may join the catalogue"
+    )
     list_length: int = _setting(10, "items per recommendation, `k`")
     filters: str = _setting(
         "bought,clicked",
@@ -128,6 +134,7 @@ class Settings:
         _choice(self, "log_level", ("debug", "info", "warning", "error"))
         for name, low, high in (
             ("list_length", 1, 1000),
+            ("catalogue_room", 0, 10_000_000),
             ("batch_max", 1, 10_000),
             ("user_retention_days", 0, 36_500),
             (

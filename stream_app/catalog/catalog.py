@@ -20,6 +20,8 @@ Floats = NDArray[np.float32]
 # 40 MB at 64 dimensions, and far more than a shop adds between two releases.
 ROOM_FOR_NEW_ITEMS = 100_000
 UNKNOWN = -1
+MOST_WITHDRAWN = 1_000_000
+"""72 MB of hashes: what a large shop takes out of its catalogue in years."""
 
 
 class Catalog:
@@ -56,6 +58,14 @@ class Catalog:
         # no mask for unknown items.
         self._vectors = np.zeros((count + 1, vectors.shape[1]), np.float32)
         self._vectors[:count] = vectors
+        self._has_vector: NDArray[np.bool_] = np.any(self._vectors[:count], axis=1)
+        self._available = np.ones(count + 1, np.bool_)
+        self._popularity = np.full(count, np.nan, np.float32)
+        self._available[-1] = False
+        self._unavailable = 0
+        self._withdrawn: set[int] = set()
+        self.changes = 0
+        """Grows whenever vectors, availability or popularity of items held may have changed."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -74,6 +84,51 @@ class Catalog:
     def vectors(self) -> Floats:
         """Item vectors by position, float32 `[N, d]`; a view, good until the next item."""
         return self._vectors[: len(self.ids)]
+
+    @property
+    def has_vector(self) -> NDArray[np.bool_]:
+        """Whether the vector is not zeros, by position `[N]`; a view, good until the next item."""
+        return self._has_vector[: len(self.ids)]
+
+    @property
+    def available(self) -> NDArray[np.bool_] | None:
+        """What may be recommended, by position; -1 reads False. None when all of it may be."""
+        return self._available if self._unavailable else None
+
+    @property
+    def popularity(self) -> Floats:
+        """How popular items are said to be, float32 `[N]`; NaN where nothing is said."""
+        return self._popularity[: len(self.ids)]
+
+    def set_vectors(self, indices: Indices, vectors: Floats) -> None:
+        """Replace the vectors of items `[n]` by `vectors` `[n, d]` of unit length, or zeros."""
+        self._vectors[indices] = vectors
+        self._has_vector[indices] = np.any(vectors, axis=1)
+        self.changes += 1
+
+    def set_popularity(self, index: int, popularity: float) -> None:
+        """Say how popular an item is; NaN takes it back."""
+        self._popularity[index] = popularity
+        self.changes += 1
+
+    def set_available(self, available: NDArray[np.bool_]) -> None:
+        """Say of every item `[N]` whether it may be recommended."""
+        self._available[: len(self.ids)] = available
+        self._unavailable = len(self.ids) - int(np.count_nonzero(available))
+        self.changes += 1
+
+    def withdraw(self, item_id: str) -> None:
+        """An item that is not held must not be recommended should somebody come to it later.
+
+        Of those that nobody came to, `MOST_WITHDRAWN` are remembered.
+        """
+        if len(self._withdrawn) >= MOST_WITHDRAWN:
+            self._withdrawn.pop()
+        self._withdrawn.add(item_hash(item_id))
+
+    def readmit(self, item_id: str) -> None:
+        """Take `withdraw` back."""
+        self._withdrawn.discard(item_hash(item_id))
 
     def index_of(self, item_id: str) -> int:
         """Position of an item, or -1."""
@@ -106,6 +161,8 @@ class Catalog:
         self._hashes[index] = key[0]
         self._index[item_id] = index
         self.ids.append(item_id)
+        self._available[index] = not self._withdrawn or int(key[0]) not in self._withdrawn
+        self._unavailable += not self._available[index]
         return index
 
     def _grow(self) -> None:
@@ -115,7 +172,15 @@ class Catalog:
         vectors[: len(self.ids)] = self.vectors
         hashes = np.zeros(capacity, np.uint64)
         hashes[: len(self.ids)] = self.hashes
+        available = np.zeros(capacity + 1, np.bool_)
+        available[: len(self.ids)] = self._available[: len(self.ids)]
+        has_vector = np.zeros(capacity, np.bool_)
+        has_vector[: len(self.ids)] = self.has_vector
+        popularity = np.full(capacity, np.nan, np.float32)
+        popularity[: len(self.ids)] = self.popularity
         self._vectors, self._hashes = vectors, hashes
+        self._available, self._popularity = available, popularity
+        self._has_vector = has_vector
 
 
 def _first_repeated(ids: Sequence[str]) -> str:

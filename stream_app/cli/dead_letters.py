@@ -15,6 +15,7 @@ import click
 from schemas import (
     DEAD_LETTERS,
     FIRST_APPENDED,
+    ITEMS,
     DeadLetter,
     Reason,
     RejectedMessage,
@@ -195,12 +196,15 @@ async def _replay(
 async def _originals(
     settings: Settings, reason: str | None, topic: str | None
 ) -> tuple[list[Replay], int]:
-    """The selected records as they were, and the number of those that were cut."""
+    """The selected records of users as they were, and the number of those that were cut."""
+    items = topic_name(settings.topic_prefix, ITEMS)
     replays: dict[str, Replay] = {}
     cut = set()
     async with _letters(settings, reason, topic) as letters:
         async for letter, rejected_ms in letters:
             origin = origin_of(letter)
+            if letter.topic == items:
+                continue  # it would stand behind what is right by now, and replace it
             if letter.truncated:
                 cut.add(origin)
             elif origin not in replays:  # a worker that died may have written a letter twice

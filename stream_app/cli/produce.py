@@ -1,41 +1,51 @@
-"""`stream-app produce`: send events from a file or standard input, one JSON object a line."""
+"""`stream-app produce`: send events or items, read as one JSON object a line."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 import click
 import msgspec
 
-from schemas import Click, Encoding, Purchase
+from schemas import Click, Encoding, Item, Purchase, RejectedMessage, decode_item
 from stream_app.cli.delivery import Deliveries
 from stream_app.cli.options import connection_options, settings_from
 from stream_app.errors import UserError
 from stream_app.settings import Settings
-from stream_app.streaming.clients import event_sender
+from stream_app.streaming.clients import EventSender, event_sender
+
+Listing = tuple[str, Item | None]
+"""Item id and what is said of it; None delists it."""
+Parsed = TypeVar("Parsed")
 
 
 @click.command()
 @connection_options
 @click.option("--encoding", type=click.Choice(["msgpack", "json"]), default="msgpack")
 @click.option("--rate", type=click.FloatRange(min=0), default=0, help="Events per second; 0: all.")
+@click.option("--items", is_flag=True, help="The lines are items of the catalogue, not events.")
 @click.argument("events", type=click.File(encoding="utf-8"), default="-")
 def command(
-    config: Path | None, encoding: Encoding, rate: float, events: TextIO, **flags: Any
+    config: Path | None, encoding: Encoding, rate: float, items: bool, events: TextIO, **flags: Any
 ) -> None:
     """Send EVENTS (a file of JSON lines, or `-`): a line with a quantity, a price or
     `"action": "purchase"` is a purchase, every other a click. A missing `timestamp_ms` is now.
+
+    With --items a line is what there is to say of an item, `{"item_id": ..., "title": ...}`, in
+    place of what was said before; `{"item_id": ..., "delisted": true}` takes it out of the
+    catalogue.
 
     A line that is no valid event stops the command before it; what was sent before stays sent.
     Only events that the brokers have acknowledged are counted.
     """
     settings = settings_from(config, **flags)
-    sent = asyncio.run(_send(settings, _parsed(events), encoding, rate))
-    click.echo(f"sent {sent} events")
+    parse: Callable[[str], Any] = parse_item if items else _parse_event_of_now
+    sent = asyncio.run(_send(settings, _parsed(events, parse), encoding, rate))
+    click.echo(f"sent {sent} {'items' if items else 'events'}")
 
 
 def parse_event(line: str, now_ms: int) -> Click | Purchase:
@@ -52,17 +62,42 @@ def parse_event(line: str, now_ms: int) -> Click | Purchase:
         raise ValueError(str(error)) from None
 
 
-def _parsed(lines: TextIO) -> Iterator[Click | Purchase]:
+def parse_item(line: str) -> Listing:
+    """What a JSON object says of an item. Raises `ValueError` with what is wrong."""
+    try:
+        fields = msgspec.json.decode(line, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise ValueError(str(error)) from None
+    item_id = fields.get("item_id")
+    if not isinstance(item_id, str):
+        raise ValueError("`$.item_id` is missing, or no text")
+    if fields.get("delisted") is True:
+        if others := fields.keys() - {"item_id", "delisted"}:
+            raise ValueError(f"of a delisted item nothing is said, but here {min(others)!r} is")
+        return decode_item(None, key=item_id.encode())
+    return decode_item(line.strip().encode(), key=item_id.encode())
+
+
+def _parse_event_of_now(line: str) -> Click | Purchase:
+    return parse_event(line, time.time_ns() // 1_000_000)
+
+
+def _parsed(lines: TextIO, parse: Callable[[str], Parsed]) -> Iterator[Parsed]:
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
-                yield parse_event(line, time.time_ns() // 1_000_000)
+                yield parse(line)
+            except RejectedMessage as rejected:
+                raise UserError(f"{lines.name}, line {number}: {rejected.detail}") from None
             except ValueError as error:
                 raise UserError(f"{lines.name}, line {number}: {error}") from None
 
 
 async def _send(
-    settings: Settings, events: Iterator[Click | Purchase], encoding: Encoding, rate: float
+    settings: Settings,
+    events: Iterator[Click | Purchase | Listing],
+    encoding: Encoding,
+    rate: float,
 ) -> int:
     async with (
         event_sender(settings, encoding=encoding) as sender,
@@ -72,5 +107,11 @@ async def _send(
         for number, event in enumerate(events):
             if rate:
                 await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
-            await deliveries.add(sender.send(event))
+            await deliveries.add(_queue(sender, event))
     return deliveries.acknowledged
+
+
+async def _queue(sender: EventSender, event: Click | Purchase | Listing) -> Any:
+    if isinstance(event, tuple):
+        return await sender.send_item(*event)
+    return await sender.send(event)

@@ -10,6 +10,7 @@ import numpy as np
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
 from stream_app.bundle import Bundle
+from stream_app.observability.catalogue import Catalogue, CatalogueMetrics
 from stream_app.observability.histogram import BatchHistogram
 
 # From 1 ms to 10 s. A quantile is only as good as the edges around it: 10, 25, 50 and 100 ms are
@@ -176,6 +177,8 @@ class Metrics:
             "stream_app_users_expired", "Users removed after long silence.", registry=registry
         )
 
+        self._catalogue = CatalogueMetrics(registry)
+
     def batch(self, work: BatchWork, *, events: int) -> None:
         """A batch of so many `events` and requests is handled: its outputs are acknowledged.
 
@@ -204,6 +207,17 @@ class Metrics:
         """How many rows there are, and how many were refused since the start."""
         self._users.set(users)
         self._late_rows.set(late)
+
+    def catalogue(self, seen: Catalogue, remaining: int) -> None:
+        """The catalogue as just seen, and how many of its records are to be read."""
+        self._index_size.set(seen.indexed)
+        self._catalogue.seen(seen, remaining)
+
+    def items_read(self, items: int, reasons: Sequence[str]) -> None:
+        """So many texts of items were read, and dead letters were written for these reasons."""
+        self._catalogue.read.inc(items)
+        for reason in reasons:
+            self._dead_letters.labels(reason).inc()
 
     def expired(self, users: int) -> None:
         """So many users were removed after long silence."""

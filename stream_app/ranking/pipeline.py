@@ -154,6 +154,7 @@ class Pipeline:
             np.empty(shape, np.int64),
             np.empty(shape, np.bool_),
         )
+        available = self._catalog.available
         bits = [np.uint8(1 << bit) for bit, some in enumerate(proposals) for _ in some]
         for bit, (columns, proposal) in zip(bits, pool.columns(), strict=True):
             cells = self.grid.cells(proposal.items)
@@ -162,6 +163,8 @@ class Pipeline:
             pool.items[:, columns] = proposal.items
             pool.cells[:, columns] = cells
             pool.open[:, columns] = before == 0
+            if available is not None:  # the mask of the catalogue forbids to all alike
+                pool.open[:, columns] &= available.take(proposal.items)
         return pool
 
     def _score(self, pool: Pool) -> Floats:

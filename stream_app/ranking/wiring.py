@@ -72,6 +72,11 @@ class LiveStores:
             ranking.both_ways,
         )
 
+    def grow(self, catalog_size: int) -> None:
+        """Make room for a catalogue of so many items."""
+        self.transitions.grow(catalog_size)
+        self.trends.grow(catalog_size)
+
     def learn(
         self,
         catalog_size: int,
@@ -85,8 +90,7 @@ class LiveStores:
         Those that are `trending` count as popularity, too. Positions are those of a catalogue of
         `catalog_size` items, -1 for an item not in it.
         """
-        self.transitions.grow(catalog_size)
-        self.trends.grow(catalog_size)
+        self.grow(catalog_size)
         self.transitions.learn(previous, items, self.both_ways)
         self.trends.learn(items[trending], timestamps_ms[trending])
 

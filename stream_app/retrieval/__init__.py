@@ -4,6 +4,15 @@ from stream_app.retrieval.base import ItemIndex
 from stream_app.retrieval.build import INDEX_KINDS, build_index
 from stream_app.retrieval.exact import ExactIndex
 from stream_app.retrieval.hnsw import HnswIndex
+from stream_app.retrieval.live import LiveIndex
 from stream_app.retrieval.recall import recall
 
-__all__ = ["INDEX_KINDS", "ExactIndex", "HnswIndex", "ItemIndex", "build_index", "recall"]
+__all__ = [
+    "INDEX_KINDS",
+    "ExactIndex",
+    "HnswIndex",
+    "ItemIndex",
+    "LiveIndex",
+    "build_index",
+    "recall",
+]

@@ -51,7 +51,7 @@ class ExactIndex:
             for start in range(0, len(vectors), ROWS_AT_ONCE):
                 rows = slice(start, start + ROWS_AT_ONCE)
                 keys = self._best(vectors[rows], found)
-                _unpack(keys, self._positions, positions[rows], scores[rows])
+                unpack(keys, self._positions, positions[rows], scores[rows])
         return positions, scores
 
     def _best(self, queries: Floats, k: int) -> Keys:
@@ -71,7 +71,7 @@ class ExactIndex:
         counts = np.bincount(rows, minlength=len(queries))
         slots = np.arange(len(rows)) - (np.cumsum(counts) - counts)[rows]
         keys = np.zeros((len(queries), int(counts.max())), np.uint64)
-        keys[rows, slots] = _pack(scores[rows, columns], columns)
+        keys[rows, slots] = pack(scores[rows, columns], columns)
         keys.sort(axis=1)
         return keys[:, ::-1][:, :k]
 
@@ -93,8 +93,8 @@ def _kth_largest_block(scores: Floats, k: int) -> Floats:
     return bound
 
 
-def _pack(scores: Floats, columns: NDArray[np.int64]) -> Keys:
-    """One integer per candidate that orders by score, then by lower column.
+def pack(scores: Floats, columns: NDArray[np.int64]) -> Keys:
+    """One integer per candidate that orders by score, then by lower column; never 0.
 
     The bits of a float32 order like an integer once the sign bit is flipped, and all bits where
     it is negative. Sorting 64-bit integers is SIMD in numpy; sorting pairs would not be.
@@ -104,7 +104,7 @@ def _pack(scores: Floats, columns: NDArray[np.int64]) -> Keys:
     return (ordered.astype(np.uint64) << np.uint64(32)) | (LOW_HALF - columns.astype(np.uint64))
 
 
-def _unpack(
+def unpack(
     keys: Keys, item_positions: NDArray[np.int32], positions: NDArray[np.int32], scores: Floats
 ) -> None:
     """Write keys `[B, n]` into the first `n` columns of positions and scores; 0 is no item."""

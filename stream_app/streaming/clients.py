@@ -16,12 +16,14 @@ from schemas import (
     CLICKS,
     ERASURES,
     IMPRESSIONS,
+    ITEMS,
     PURCHASES,
     REQUESTS,
     Click,
     Encoding,
     ErasureRequest,
     Impression,
+    Item,
     Purchase,
     RecommendationRequest,
     encode,
@@ -42,6 +44,7 @@ class EventSender:
         self._encoding = encoding
         self._erasures = topic_name(prefix, ERASURES)
         self._requests = topic_name(prefix, REQUESTS)
+        self._items = topic_name(prefix, ITEMS)
         self._topics = {
             Click: topic_name(prefix, CLICKS),
             Purchase: topic_name(prefix, PURCHASES),
@@ -55,6 +58,11 @@ class EventSender:
             encode(event, self._encoding),
             key=event.user_id.encode(),
         )
+
+    async def send_item(self, item_id: str, item: Item | None) -> Any:
+        """Queue what is said of an item, None to delist it; returns a future as `send` does."""
+        value = None if item is None else encode(item, self._encoding)
+        return await self._producer.send(self._items, value, key=item_id.encode())
 
     async def send_raw(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[Any] = ()

@@ -18,6 +18,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from faust.tables.manager import TableManager
 from faust.types import TP
 
+from stream_app.streaming.broadcast import Broadcast
 from stream_app.streaming.erasures import Erasures
 from stream_app.streaming.exits import ExitCode, die
 from stream_app.streaming.ownership import UserRows
@@ -37,13 +38,23 @@ class RowsManager(TableManager):
         self._rows: UserRows | None = None
         self._publisher: Publisher | None = None
         self._erasures: Erasures | None = None
+        self._catalogue: Broadcast | None = None
         self._running: asyncio.Task[None] | None = None
         self._completed = asyncio.Event()
 
-    def attach(self, rows: UserRows, publisher: Publisher, topic: str, erasures: Erasures) -> None:
-        """The rows to recover, what publishes them, their changelog topic, and who was erased."""
+    def attach(
+        self,
+        rows: UserRows,
+        publisher: Publisher,
+        topic: str,
+        erasures: Erasures,
+        catalogue: Broadcast,
+    ) -> None:
+        """The rows to recover, what publishes them, their changelog topic, who was erased, and what
+        brings the catalogue, without which no list is made.
+        """
         self._rows, self._publisher, self._topic = rows, publisher, topic
-        self._erasures = erasures
+        self._erasures, self._catalogue = erasures, catalogue
 
     @property
     def changelog_topics(self) -> set[str]:
@@ -52,8 +63,10 @@ class RowsManager(TableManager):
 
     @property
     def remaining(self) -> int:
-        """Changelog records still to read."""
-        return self._rows.remaining if self._rows is not None else 0
+        """Records still to read, of the changelog and of the catalogue."""
+        if self._rows is None or self._catalogue is None:
+            return 0
+        return self._rows.remaining + self._catalogue.remaining
 
     async def on_start(self) -> None:
         """Nothing has to be registered, so the group can be joined at once."""
@@ -63,6 +76,8 @@ class RowsManager(TableManager):
     async def on_stop(self) -> None:
         """Give up a recovery that is under way."""
         self._cancel()
+        if self._catalogue is not None:
+            await self._catalogue.stop()
         await self.app._fetcher.stop()
 
     def on_partitions_revoked(self, revoked: set[TP]) -> None:
@@ -106,6 +121,8 @@ class RowsManager(TableManager):
         assert self._rows is not None
         assert self._publisher is not None
         assert self._erasures is not None
+        assert self._catalogue is not None
+        await self._catalogue.caught_up()
         while True:
             try:
                 await self._publisher.start()

@@ -102,6 +102,11 @@ def partitioner(partitions: int) -> Callable[[bytes], int]:
     return lambda key: (murmur2(key) & 0x7FFFFFFF) % partitions
 
 
+def catalogue_group(app_id: str) -> str:
+    """Consumer group that shares the partitions of `items`, for their texts to be read."""
+    return f"{app_id}-catalogue"
+
+
 def changelog_topic(app_id: str) -> str:
     """Name of the topic that holds the user rows."""
     return f"{app_id}-users-changelog"

@@ -13,21 +13,40 @@ class Popular:
     """As many of the most popular items as any user's past holds, and `k` more.
 
     That is enough for a full list: a past of `f` entries can forbid `f` items, which leaves `k` of
-    any `k + f`.
+    any `k + f`. Items that must not be recommended are not among them.
     """
 
     name = "popular"
 
     def __init__(self, catalog: Catalog, popularity: Floats, k: int) -> None:
-        """Order by `popularity` `[N]`; items that join the catalogue later come last."""
+        """Order by `popularity` `[N]`, or by what producers say of an item, where they do.
+
+        Items that join the catalogue later, and of which nothing is said, come last.
+        """
         self._catalog = catalog
-        self._order: Indices = np.argsort(-popularity, kind="stable").astype(np.int32)
+        self._popularity = popularity
         self._k = k
+        self._look()
 
     def propose(self, users: UserBatch) -> list[Proposal]:
         """One shared row of items."""
+        if self._seen != self._catalog.changes:
+            self._look()
         count = self._k + int(np.bincount(users.past.rows).max(initial=0))
         items = self._order[:count]
-        known = len(self._order)
-        newer = np.arange(known, min(len(self._catalog), known + count - len(items)))
-        return [Proposal(np.concatenate([items, newer.astype(np.int32)])[None, :])]
+        newer = np.arange(self._known, len(self._catalog), dtype=np.int32)
+        available = self._catalog.available
+        if available is not None:
+            newer = newer[available.take(newer)]
+        return [Proposal(np.concatenate([items, newer[: count - len(items)]])[None, :])]
+
+    def _look(self) -> None:
+        """Order what is in the catalogue now."""
+        self._seen, self._known = self._catalog.changes, len(self._catalog)
+        said = self._catalog.popularity
+        popularity = np.full(self._known, -1, np.float32)
+        popularity[: len(self._popularity)] = self._popularity
+        np.copyto(popularity, said, where=~np.isnan(said))
+        order: Indices = np.argsort(-popularity, kind="stable").astype(np.int32)
+        available = self._catalog.available
+        self._order = order if available is None else order[available.take(order)]

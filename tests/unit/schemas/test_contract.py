@@ -18,6 +18,8 @@ from schemas import (
     ErasureReceipt,
     ErasureRequest,
     Impression,
+    Item,
+    ItemVector,
     Purchase,
     RankedItem,
     Recommendation,
@@ -64,6 +66,18 @@ EXAMPLES = {
         value=b"\xff",
         headers=(("h", b"\x00"), ("n", None)),
     ),
+    "Item": Item(
+        item_id="i1",
+        title="Lamp",
+        categories=("light",),
+        attributes={"colour": "red", "watts": 7, "dimmable": True, "lumen": 470.5},
+        price=9.9,
+        currency="EUR",
+        available_from_ms=1,
+        related=("i2",),
+        vectors={"image": (0.5, -1.0)},
+    ),
+    "ItemVector": ItemVector(item_id="i1", encoder="00", content=b"\x01", vector=b"\x00\x3c"),
 }
 
 

@@ -19,6 +19,8 @@ from schemas import (
     ErasureRequest,
     Experiment,
     Impression,
+    Item,
+    ItemVector,
     Purchase,
     RankedItem,
     Recommendation,
@@ -29,6 +31,7 @@ from schemas import (
     decode,
     decode_erasure,
     decode_impression,
+    decode_item,
     decode_output,
     decode_request,
 )
@@ -165,6 +168,25 @@ RELEASED: dict[str, dict[str, msgspec.Struct]] = {
             headers=(("trace", b"\x00\x01"), ("empty", None)),
             truncated=("headers",),
         ),
+        "item_minimal": Item(item_id="i1"),
+        "item_full": Item(
+            item_id="item/7",
+            title="Café lamp",
+            description="Warm light.\nFor the table.",
+            categories=("lamps", "table"),
+            attributes={"colour": "red", "watts": 7, "lumen": 470.5, "dimmable": True},
+            price=19.9,
+            currency="EUR",
+            available_from_ms=1_700_000_000_000,
+            available_until_ms=1_800_000_000_000,
+            popularity=12.5,
+            related=("item/8", "item/9"),
+            vectors={"image": (0.25, -0.5, 1.0)},
+        ),
+        "item_vector_minimal": ItemVector(item_id="i1", encoder="ab", content=b"", vector=b""),
+        "item_vector_full": ItemVector(
+            item_id="item/7", encoder="ab" * 32, content=b"\x00\xff" * 4, vector=b"\x00\x3c\xff\x00"
+        ),
     }
 }
 SAMPLES = [
@@ -184,7 +206,12 @@ def read(payload: bytes, like: msgspec.Struct) -> msgspec.Struct:
         return decode_impression(payload, key=like.user_id.encode())
     if isinstance(like, RecommendationRequest):
         return decode_request(payload, key=like.user_id.encode())
-    assert isinstance(like, Recommendation | DeadLetter | ErasureReceipt)
+    if isinstance(like, Item):
+        item_id, item = decode_item(payload, key=like.item_id.encode())
+        assert item is not None
+        assert item_id == item.item_id
+        return item
+    assert isinstance(like, Recommendation | DeadLetter | ErasureReceipt | ItemVector)
     return decode_output(type(like), payload)
 
 
