@@ -15,6 +15,8 @@ from stream_app.ranking.live.transitions import TransitionStore
 from stream_app.ranking.pipeline import Pipeline, Weighted
 from stream_app.ranking.stages import Source
 
+UNAVAILABLE = "unavailable"
+
 
 def led_to(users: UserBatch, items: Indices, store: TransitionStore, recent: int) -> Indices:
     """The newest of each user's last `recent` items that others left for the item, `[R, k]`.
@@ -61,10 +63,17 @@ def score_parts(
 
 
 def forbidding(pipeline: Pipeline, user: UserBatch) -> dict[str, set[int]]:
-    """Catalogue positions that each filter forbids to the one user, by the name of the filter."""
-    return {
-        one.name: set(one.forbidden(user)[1].tolist()) - {NONE} for one in pipeline.stages.filters
-    }
+    """Catalogue positions that each filter forbids to the one user, by the name of the filter.
+
+    What the catalogue forbids to all, delisted or not available now, is under `UNAVAILABLE`.
+    """
+    stages = pipeline.stages
+    found = {one.name: set(one.forbidden(user)[1].tolist()) - {NONE} for one in stages.filters}
+    available = stages.catalog.available
+    if available is not None:
+        closed = np.flatnonzero(~available[: len(stages.catalog)])
+        found[UNAVAILABLE] = set(closed.tolist())
+    return found
 
 
 @dataclass(frozen=True, slots=True)

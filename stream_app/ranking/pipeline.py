@@ -40,6 +40,7 @@ class Stages(NamedTuple):
     last_resort: Source
     filters: Sequence[Filter]
     scorers: Sequence[Weighted]
+    catalog: Catalog
 
 
 class Ranked(NamedTuple):
@@ -85,7 +86,13 @@ class Pipeline:
     @property
     def stages(self) -> Stages:
         """Its stages; rerankers, which decide by what the others say, are not among them."""
-        return Stages(self.sources[: self._regular], self.sources[-1], self._filters, self._scorers)
+        return Stages(
+            self.sources[: self._regular],
+            self.sources[-1],
+            self._filters,
+            self._scorers,
+            self._catalog,
+        )
 
     def rank(self, users: UserBatch, seconds: dict[str, float]) -> Ranked:
         """Rank for one or more users; adds the time of sources and of the rest to `seconds`."""

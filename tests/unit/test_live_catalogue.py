@@ -272,3 +272,14 @@ def test_a_request_is_answered_with_the_catalogue_of_its_time(shop) -> None:
     assert "new" in asked()
     shop.delist("new")
     assert "new" not in asked()
+
+
+def test_a_delisted_item_is_explained_as_unavailable(shop: Shop) -> None:
+    listed = shop.recommended("ann", "item-3")
+    before = shop.recommender.explain("ann")
+    shop.delist(listed[0])
+    after = shop.recommender.explain("ann")
+    assert [item.item_id for item in after.items][:9] == listed[1:]
+    assert after.candidates == before.candidates - 1
+    (gone,) = shop.recommender.explain("ann", listed[0]).items
+    assert (gone.status, gone.filters, gone.rank) == ("filtered", ("unavailable",), None)
