@@ -12,7 +12,7 @@ import pytest
 from benchmarks.reasons import EXAMPLE, Drops, chosen, example_rows, measure
 from stream_app.recommender import Recommender
 
-USERS, SEED = 60, 7
+USERS, SEED = 40, 7
 
 
 @pytest.fixture(scope="module")
