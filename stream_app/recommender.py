@@ -11,11 +11,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from hashlib import blake2b
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -26,7 +23,6 @@ from schemas.messages import (
     Recommendation,
     RecommendationRequest,
     ServingModel,
-    Trigger,
 )
 from stream_app.advance import Advancer, UserUpdate
 from stream_app.answers import Answers, Asked
@@ -46,9 +42,8 @@ from stream_app.ranking import (
 from stream_app.ranking.live import caps
 from stream_app.reasons import Explainer, Explanation
 from stream_app.retrieval import LiveIndex
-from stream_app.users.actions import PURCHASE, action_code
+from stream_app.source_messages import SourceMessage, rec_id, source_event, trigger
 from stream_app.users.features import FEATURES
-from stream_app.users.ids import item_hash
 from stream_app.users.state import (
     Outcome,
     SourceEvent,
@@ -57,22 +52,13 @@ from stream_app.users.state import (
     newest_events,
 )
 
-# The largest weight that a packed event holds.
-_MAX_WEIGHT = 255
+__all__ = ["NEW", "Processed", "Recommender", "SourceMessage"]
+
 # Users whose rows `recommend` keeps: 25 MB of full rows.
 _USERS_IN_MEMORY = 10_000
 # Taken into the history, or too old for it: it happened either way.
 NEW = frozenset({Outcome.APPLIED, Outcome.LATE, Outcome.TOO_LATE})
 _NOT_FINITE = "the encoder gave a vector that is not finite; made without it"
-
-
-class SourceMessage(NamedTuple):
-    """A decoded event and where it was read."""
-
-    message: Click | Purchase
-    topic: str
-    partition: int
-    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +192,7 @@ class Recommender:
             user_id, state = one.request.user_id, states.get(one.request.user_id)
             made.append(
                 Recommendation(
-                    rec_id=_rec_id(user_id, one),
+                    rec_id=rec_id(user_id, one),
                     user_id=user_id,
                     items=answer.items,
                     model=model,
@@ -264,7 +250,7 @@ class Recommender:
             update = updates.get(user_id)
             if update is None:
                 update = updates[user_id] = self._advancer.begin(states.get(user_id))
-            event = _source_event(source)
+            event = source_event(source)
             before = update.state
             outcome = update.take(event)
             outcomes.append(outcome)
@@ -313,12 +299,12 @@ class Recommender:
         model = self._serving_model()
         made = [
             Recommendation(
-                rec_id=_rec_id(user_id, newest[user_id]),
+                rec_id=rec_id(user_id, newest[user_id]),
                 user_id=user_id,
                 items=items,
                 model=model,
                 generated_at_ms=now_ms,
-                trigger=_trigger(newest[user_id]),
+                trigger=trigger(newest[user_id]),
                 applied=update.state.offsets,
                 degraded=_NOT_FINITE if update.broken else None,
             )
@@ -340,45 +326,6 @@ class Recommender:
         if self._model.backend != self.bundle.encoder.backend:  # the first one broke
             self._model = msgspec.structs.replace(self._model, backend=self.bundle.encoder.backend)
         return self._model
-
-
-def _source_event(source: SourceMessage) -> SourceEvent:
-    message = source.message
-    if isinstance(message, Purchase):
-        action, weight = PURCHASE, min(message.quantity, _MAX_WEIGHT)
-    else:
-        action, weight = action_code(message.action), 1
-    return SourceEvent(
-        item_hash(message.item_id),
-        message.timestamp_ms,
-        action,
-        weight,
-        _source_name(source.topic, source.partition),
-        source.offset,
-        message.event_id,
-    )
-
-
-@lru_cache(maxsize=1024)
-def _source_name(topic: str, partition: int) -> str:
-    return f"{topic}/{partition}"
-
-
-def _trigger(source: SourceMessage) -> Trigger:
-    message = source.message
-    return Trigger(
-        topic=source.topic,
-        partition=source.partition,
-        offset=source.offset,
-        timestamp_ms=message.timestamp_ms,
-        event_id=message.event_id,
-    )
-
-
-def _rec_id(user_id: str, source: SourceMessage | Asked) -> str:
-    """The same input gives the same id, so a list that is made again replaces the first."""
-    text = f"{user_id}\0{source.topic}\0{source.partition}\0{source.offset}"
-    return blake2b(text.encode(), digest_size=12).hexdigest()
 
 
 def _wall_clock() -> int:

@@ -1,0 +1,64 @@
+"""Decoded events with their places on Kafka, and what follows from a place."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from hashlib import blake2b
+from typing import NamedTuple
+
+from schemas.messages import Click, Purchase, Trigger
+from stream_app.answers import Asked
+from stream_app.users.actions import PURCHASE, action_code
+from stream_app.users.ids import item_hash
+from stream_app.users.state import SourceEvent
+
+# The largest weight that a packed event holds.
+_MAX_WEIGHT = 255
+
+
+class SourceMessage(NamedTuple):
+    """A decoded event and where it was read."""
+
+    message: Click | Purchase
+    topic: str
+    partition: int
+    offset: int
+
+
+def source_event(source: SourceMessage) -> SourceEvent:
+    message = source.message
+    if isinstance(message, Purchase):
+        action, weight = PURCHASE, min(message.quantity, _MAX_WEIGHT)
+    else:
+        action, weight = action_code(message.action), 1
+    return SourceEvent(
+        item_hash(message.item_id),
+        message.timestamp_ms,
+        action,
+        weight,
+        _source_name(source.topic, source.partition),
+        source.offset,
+        message.event_id,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _source_name(topic: str, partition: int) -> str:
+    return f"{topic}/{partition}"
+
+
+def trigger(source: SourceMessage) -> Trigger:
+    message = source.message
+    return Trigger(
+        topic=source.topic,
+        partition=source.partition,
+        offset=source.offset,
+        timestamp_ms=message.timestamp_ms,
+        event_id=message.event_id,
+    )
+
+
+def rec_id(user_id: str, source: SourceMessage | Asked) -> str:
+    """The same input gives the same id, so a list that is made again replaces the first."""
+    text = f"{user_id}\0{source.topic}\0{source.partition}\0{source.offset}"
+    return blake2b(text.encode(), digest_size=12).hexdigest()
