@@ -113,9 +113,9 @@ class LiveView:
     def _list(self, made: Recommendation, before: Recommendation | None) -> Table:
         ranks = {item.item_id: item.rank for item in before.items} if before else {}
         table = Table(box=None, pad_edge=False)
-        table.add_column("now recommended")
+        table.add_column("now recommended", no_wrap=True)
         table.add_column("was", justify="right")
-        table.add_column("because")
+        table.add_column("because", no_wrap=True)
         for item in made.items:
             rank = ranks.get(item.item_id)
             was = "new" if rank is None else "=" if rank == item.rank else str(rank)
