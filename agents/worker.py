@@ -69,9 +69,9 @@ def run(settings: Settings) -> None:
     """
     recommender = serving(settings)
     bundle = recommender.bundle
-    encoder = load_text_encoder(settings, bundle)
     partitions = asyncio.run(topics.check(settings, without=topics.NOT_FOR_WORKERS))
     counts = asyncio.run(topics.describe(settings))
+    encoder = load_text_encoder(settings, bundle)
     metrics = Metrics()
     metrics.release(recommender.bundle)
     app = build(settings, partitions, recommender, metrics, _retention(settings), encoder, counts)

@@ -82,7 +82,7 @@ GroupCoordinator._do_heartbeat = ending
 NO_CHECK_OF_TOPICS = """
 from stream_app.streaming import topics
 
-async def check(settings):
+async def check(settings, **_):
     return 4
 
 topics.check = check
@@ -464,7 +464,7 @@ def test_a_spare_worker_is_ready_and_takes_over(
     wait_for(
         lambda: (
             sorted(worker.get("/health/ready")[1] for worker in workers)
-            == ["serving 3 source partitions\n", "spare: others have all source partitions\n"]
+            == ["serving 4 source partitions\n", "spare: others have all source partitions\n"]
         ),
         "one serves, the other is spare",
     )
