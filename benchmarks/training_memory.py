@@ -57,6 +57,9 @@ class Stages:
 
     note = stage
 
+    def resumed(self, epoch: int, checkpoint: Path) -> None:
+        """Nothing is resumed here."""
+
     def epoch(self, done: Any) -> None:
         self.stage(f"epoch {done.number}: loss {done.loss:.3f}")
 
