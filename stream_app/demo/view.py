@@ -17,6 +17,9 @@ from schemas import Recommendation
 from stream_app.demo.scenario import Scenario
 from stream_app.demo.stream import Progress
 
+TITLE = 38
+TITLE_IN_LIST = 30
+"""Characters of a title: a list with three sources fits into 112 columns without a break."""
 FOCUS_S = 2.0
 """Long enough to read a list before the view turns to another user."""
 LINE_S = 5.0
@@ -114,23 +117,24 @@ class LiveView:
         ranks = {item.item_id: item.rank for item in before.items} if before else {}
         table = Table(box=None, pad_edge=False)
         table.add_column("now recommended", no_wrap=True)
-        table.add_column("was", justify="right")
-        table.add_column("because", no_wrap=True)
+        table.add_column("was", justify="right", width=3, no_wrap=True)
+        table.add_column("because")
         for item in made.items:
             rank = ranks.get(item.item_id)
             was = "new" if rank is None else "=" if rank == item.rank else str(rank)
             style = "green" if rank is None else ""
-            table.add_row(self._title(item.item_id), was, ", ".join(item.sources), style=style)
+            title = self._title(item.item_id, TITLE_IN_LIST)
+            table.add_row(title, was, ", ".join(item.sources), style=style)
         return table
 
-    def _title(self, item_id: str) -> str:
+    def _title(self, item_id: str, most: int = TITLE) -> str:
         title = self._titles.get(item_id, item_id)
-        return title if len(title) <= 38 else title[:37] + "…"
+        return title if len(title) <= most else title[: most - 1] + "…"
 
 
 def _column(head: str, lines: list[str]) -> Table:
     table = Table(box=None, pad_edge=False)
-    table.add_column(head, width=38)
+    table.add_column(head, width=TITLE)
     for line in lines:
         table.add_row(line)
     return table
