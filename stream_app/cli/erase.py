@@ -20,9 +20,8 @@ from schemas import (
     encode,
     topic_name,
 )
-from schemas.messages import MAX_ID_BYTES
 from stream_app.cli.delivery import kafka_errors
-from stream_app.cli.options import connection_options, settings_from
+from stream_app.cli.options import check_id, connection_options, settings_from
 from stream_app.errors import UserError
 from stream_app.settings import Settings
 from stream_app.streaming.clients import Follower, event_sender, follower
@@ -60,10 +59,7 @@ def command(
     settings = settings_from(config, **flags)
     request_id = request_id or str(uuid4())
     for name, value in (("USER", user), ("--request-id", request_id)):
-        if not 1 <= len(value.encode()) <= MAX_ID_BYTES:
-            raise UserError(
-                f"{name} has {len(value.encode())} bytes; 1 to {MAX_ID_BYTES} are valid"
-            )
+        check_id(name, value)
     request = ErasureRequest(
         user_id=user, request_id=request_id, requested_at_ms=time.time_ns() // 1_000_000
     )

@@ -11,11 +11,9 @@ import click
 import msgspec
 
 from schemas import Recommendation
-from schemas.messages import MAX_ID_BYTES
 from stream_app.cli.delivery import kafka_errors
-from stream_app.cli.options import serving_options, settings_from
+from stream_app.cli.options import check_id, serving_options, settings_from
 from stream_app.datasets.titles import read_item_titles
-from stream_app.errors import UserError
 from stream_app.reasons import Explanation, Sentences, languages
 from stream_app.reasons.text import as_text
 from stream_app.serving import need_bundle, serving
@@ -57,7 +55,7 @@ def command(
         flags["list_length"] = k
     settings = settings_from(config, **flags)
     need_bundle(settings)
-    _check_id("--user", user)
+    check_id("--user", user)
     sentences = Sentences(language, None if titles is None else read_item_titles(titles))
     with kafka_errors("the row of the user could not be read"):
         stored = asyncio.run(read_user(settings, user))
@@ -69,14 +67,6 @@ def command(
     click.echo("\n".join([_head(user, explanation), *notes]))
     sent = {} if stored.sent is None else {one.item_id: one.rank for one in stored.sent.items}
     click.echo(as_text(explanation, sentences, sent))
-
-
-def _check_id(name: str, value: str) -> None:
-    raw = value.encode(errors="replace")
-    if raw.decode() != value:
-        raise UserError(f"{name} is not UTF-8, which every id is")
-    if not 1 <= len(raw) <= MAX_ID_BYTES:
-        raise UserError(f"{name} has {len(raw)} bytes; 1 to {MAX_ID_BYTES} are valid")
 
 
 def _head(user: str, explanation: Explanation) -> str:

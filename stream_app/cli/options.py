@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
+from schemas import MAX_ID_BYTES
 from stream_app import access
+from stream_app.errors import UserError
 from stream_app.secret import Secret
 from stream_app.settings import Settings
 
@@ -50,6 +52,15 @@ def worker_options(command: Command) -> Command:
 def settings_from(config: Path | None, **flags: Any) -> Settings:
     """Settings from flags, environment and file. Raises `SettingsError`."""
     return Settings.load(flags, file=config)
+
+
+def check_id(name: str, value: str) -> None:
+    """Raise UserError unless the argument called `name` is an id that a message may have."""
+    raw = value.encode(errors="replace")
+    if raw.decode() != value:
+        raise UserError(f"{name} is not UTF-8, which every id is")
+    if not 1 <= len(raw) <= MAX_ID_BYTES:
+        raise UserError(f"{name} has {len(raw)} bytes; 1 to {MAX_ID_BYTES} are valid")
 
 
 def _with_options(command: Command, names: Collection[str]) -> Command:

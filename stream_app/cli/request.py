@@ -12,7 +12,6 @@ import click
 import msgspec
 
 from schemas import (
-    MAX_ID_BYTES,
     MAX_K,
     RECOMMENDATIONS,
     Recommendation,
@@ -23,7 +22,7 @@ from schemas import (
     topic_name,
 )
 from stream_app.cli.delivery import kafka_errors
-from stream_app.cli.options import connection_options, settings_from
+from stream_app.cli.options import check_id, connection_options, settings_from
 from stream_app.errors import UserError
 from stream_app.settings import Settings
 from stream_app.streaming.clients import Follower, event_sender, follower
@@ -53,10 +52,7 @@ def command(
     """Ask the worker that owns USER for a list, and print it. Nothing is remembered of it."""
     settings = settings_from(config, **flags)
     for name, value in (("USER", user), *(("ITEM", item) for item in (*exclude, *seed))):
-        if not 1 <= len(value.encode()) <= MAX_ID_BYTES:
-            raise UserError(
-                f"{name} has {len(value.encode())} bytes; 1 to {MAX_ID_BYTES} are valid"
-            )
+        check_id(name, value)
     request = RecommendationRequest(
         user_id=user,
         request_id=str(uuid4()),
