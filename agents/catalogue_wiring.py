@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -12,13 +12,13 @@ import faust
 from aiokafka.errors import ProducerClosed
 
 from agents.catalogue import BATCH_MAX, CatalogueFeed, ItemAgent
+from agents.feeds import Handler
 from schemas import DEAD_LETTERS, ITEM_VECTORS, ITEMS, topic_name
 from stream_app.bundle import Bundle
 from stream_app.observability.metrics import Metrics
 from stream_app.recommender import Recommender
 from stream_app.settings import Settings, SettingsError
 from stream_app.streaming import topics
-from stream_app.streaming.broadcast import Broadcast
 from stream_app.streaming.connection import client_options
 from stream_app.streaming.group_reader import GroupReader
 from stream_app.streaming.publisher import Publisher, PublisherStopped
@@ -58,8 +58,8 @@ def attach_catalogue(
     encoder: TextEncoder | None,
     counts: Mapping[str, int],
     thread: ThreadPoolExecutor,
-) -> tuple[Broadcast, Callable[[], Awaitable[None]]]:
-    """What keeps the catalogue of this worker up to date, and a report to be made now and then.
+) -> dict[str, Handler]:
+    """What takes up the records of the catalogue, by topic.
 
     The worker's part of the texts is read by a task of `app`; `thread` is where batches are made.
     """
@@ -68,7 +68,6 @@ def attach_catalogue(
     )
     options = client_options(settings)
     feed = CatalogueFeed(recommender.catalogue, items, thread)
-    broadcast = Broadcast(options, {name: counts[name] for name in (items, vectors)}, feed.take)
     agent = ItemAgent(
         recommender.catalogue, thread, recommender.bundle.manifest.text, encoder, publisher,
         metrics,
@@ -87,10 +86,5 @@ def attach_catalogue(
         with suppress(asyncio.CancelledError, PublisherStopped, ProducerClosed):
             await reader.run()
 
-    async def report() -> None:
-        loop = asyncio.get_running_loop()
-        seen = await loop.run_in_executor(thread, recommender.look)
-        metrics.catalogue(seen, broadcast.remaining)
-
     app.task(read_texts)
-    return broadcast, report
+    return dict.fromkeys((items, vectors), feed.take)

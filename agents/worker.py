@@ -17,6 +17,7 @@ from aiokafka.errors import ProducerClosed
 
 from agents.catalogue_wiring import attach_catalogue, load_text_encoder
 from agents.engine import Engine
+from agents.feeds import ControlFeed, Feeds
 from agents.recommend import RecommendAgent
 from schemas import (
     DEAD_LETTERS,
@@ -24,6 +25,8 @@ from schemas import (
     ERASURES,
     RECOMMENDATIONS,
     REQUESTS,
+    SCENARIOS,
+    decode_scenario,
     topic_name,
 )
 from stream_app.encoders.load import AUTO, unavailable
@@ -34,6 +37,7 @@ from stream_app.serving import serving
 from stream_app.settings import Settings
 from stream_app.streaming import topics
 from stream_app.streaming.app import create_app, raw_topic
+from stream_app.streaming.broadcast import Broadcast
 from stream_app.streaming.changelog import ChangelogReader
 from stream_app.streaming.connection import client_options
 from stream_app.streaming.erasures import Erasures
@@ -59,7 +63,7 @@ from stream_app.text import TextEncoder
 log = logging.getLogger(__name__)
 
 DAY_MS = 24 * 60 * 60 * 1000
-CATALOGUE_REPORT_S = 2.0
+REPORT_S = 2.0
 
 
 def run(settings: Settings) -> None:
@@ -127,11 +131,22 @@ def build(
     erasures = Erasures(ChangelogReader(options, erase))
     # One thread computes: what changes the catalogue takes effect between two batches.
     thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
-    catalogue, report = attach_catalogue(
-        app, settings, recommender, metrics, publisher, encoder, counts, thread
+    scenarios = ControlFeed(decode_scenario, recommender.treatments.scenarios.put, thread)
+    feeds = Feeds(
+        {topic_name(settings.topic_prefix, SCENARIOS): scenarios.take}
+        | attach_catalogue(app, settings, recommender, metrics, publisher, encoder, counts, thread)
     )
-    _repeat(app, report, CATALOGUE_REPORT_S)
-    app.tables.attach(rows, publisher, changelog, erasures, catalogue)
+    broadcast = Broadcast(options, {name: counts[name] for name in feeds.topics}, feeds.take)
+    app.tables.attach(rows, publisher, changelog, erasures, broadcast)
+
+    async def report() -> None:
+        loop = asyncio.get_running_loop()
+        seen = await loop.run_in_executor(thread, recommender.look)
+        metrics.catalogue(seen, broadcast.remaining)
+        held = recommender.treatments.scenarios
+        metrics.control(SCENARIOS.name, len(held), len(held.refused) + scenarios.rejected)
+
+    _repeat(app, report, REPORT_S)
     clock = StreamClock()
     agent = RecommendAgent(
         engine, rows, erasures, clock, publisher, metrics,

@@ -10,6 +10,7 @@ from schemas.codec import (
     decode_item,
     decode_output,
     decode_request,
+    decode_scenario,
     encode,
 )
 from schemas.dead_letters import (
@@ -39,6 +40,7 @@ from schemas.messages import (
     Trigger,
     UserEvent,
 )
+from schemas.serving import EVENTS, Scenario
 from schemas.topics import (
     CLICKS,
     DEAD_LETTERS,
@@ -51,6 +53,7 @@ from schemas.topics import (
     PURCHASES,
     RECOMMENDATIONS,
     REQUESTS,
+    SCENARIOS,
     TOPICS,
     Topic,
     topic_name,
@@ -62,6 +65,7 @@ __all__ = [
     "DEFAULT_PARTITIONS",
     "ERASURES",
     "ERASURE_RECEIPTS",
+    "EVENTS",
     "FIRST_APPENDED",
     "IMPRESSIONS",
     "ITEMS",
@@ -74,6 +78,7 @@ __all__ = [
     "PURCHASES",
     "RECOMMENDATIONS",
     "REQUESTS",
+    "SCENARIOS",
     "TOPICS",
     "Click",
     "DeadLetter",
@@ -91,6 +96,7 @@ __all__ = [
     "RecommendationRequest",
     "RejectedMessage",
     "Remaining",
+    "Scenario",
     "ServingModel",
     "Topic",
     "Trigger",
@@ -103,6 +109,7 @@ __all__ = [
     "decode_item",
     "decode_output",
     "decode_request",
+    "decode_scenario",
     "encode",
     "find_duplicate_key",
     "topic_name",

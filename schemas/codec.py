@@ -24,10 +24,12 @@ from schemas.messages import (
     Recommendation,
     RecommendationRequest,
 )
+from schemas.serving import Scenario
 
 Encoding = Literal["msgpack", "json"]
 Event = TypeVar("Event", Click, Purchase)
 Plain = TypeVar("Plain", ErasureRequest, Impression, RecommendationRequest)
+Keyed = TypeVar("Keyed", Item, Scenario)
 Output = TypeVar("Output", Recommendation, DeadLetter, ErasureReceipt, ItemVector)
 
 MAX_VALUE_BYTES = 256 * 1024
@@ -52,6 +54,7 @@ _KINDS: tuple[type[msgspec.Struct], ...] = (
     ErasureReceipt,
     Item,
     ItemVector,
+    Scenario,
 )
 _FROM_MSGPACK: dict[type, msgspec.msgpack.Decoder[Any]] = {
     kind: msgspec.msgpack.Decoder(kind) for kind in _KINDS
@@ -138,14 +141,8 @@ def decode_item(payload: bytes | None, *, key: bytes | None) -> tuple[str, Item 
     `RejectedMessage`, never anything else.
     """
     if payload is None:
-        return _item_key(key), None
-    value = _bounded(payload)
-    message: Item = _parse(Item, value)
-    _refuse_duplicate_keys(value)
-    _check_id_bytes(message, ("item_id",))
-    if message.item_id.encode() != key:
-        detail = _key_mismatch(message.item_id, key).replace("user_id", "item_id")
-        raise RejectedMessage(Reason.VALIDATION_ERROR, detail)
+        return _named_by(key, "item_id"), None
+    message = _decode_keyed(Item, payload, key, "item_id")
     for place, related in enumerate(message.related):
         if len(related.encode()) > MAX_ID_BYTES:
             detail = f"`$.related[{place}]` has more than {MAX_ID_BYTES} bytes"
@@ -157,18 +154,43 @@ def decode_item(payload: bytes | None, *, key: bytes | None) -> tuple[str, Item 
     return message.item_id, message
 
 
-def _item_key(key: bytes | None) -> str:
-    """The item that a record without a value names."""
+def decode_scenario(payload: bytes | None, *, key: bytes | None) -> tuple[str, Scenario | None]:
+    """Decode and validate one record of the topic `scenarios`: its name, and what it says.
+
+    None where the value is null: the scenario is withdrawn. The key must be the name. Raises
+    `RejectedMessage`, never anything else.
+    """
+    if payload is None:
+        return _named_by(key, "name"), None
+    message = _decode_keyed(Scenario, payload, key, "name")
+    return message.name, message
+
+
+def _decode_keyed(kind: type[Keyed], payload: bytes, key: bytes | None, field: str) -> Keyed:
+    value = _bounded(payload)
+    message: Keyed = _parse(kind, value)
+    _refuse_duplicate_keys(value)
+    _check_id_bytes(message, (field,))
+    name = getattr(message, field)
+    if name.encode() != key:
+        detail = _key_mismatch(name, key).replace("user_id", field)
+        raise RejectedMessage(Reason.VALIDATION_ERROR, detail)
+    return message
+
+
+def _named_by(key: bytes | None, field: str) -> str:
+    """What a record without a value is about."""
     try:
-        item_id = (key or b"").decode()
+        name = (key or b"").decode()
     except UnicodeDecodeError:
         raise RejectedMessage(
             Reason.DECODE_ERROR, f"the record key {_short(key or b'')} is not UTF-8"
         ) from None
     if not 0 < len(key or b"") <= MAX_ID_BYTES:
-        detail = f"the record key has {len(key or b'')} bytes; an item_id has 1 to {MAX_ID_BYTES}"
+        article, count = "an" if field[0] in "aeiou" else "a", len(key or b"")
+        detail = f"the record key has {count} bytes; {article} {field} has 1 to {MAX_ID_BYTES}"
         raise RejectedMessage(Reason.VALIDATION_ERROR, detail)
-    return item_id
+    return name
 
 
 def decode_output(kind: type[Output], payload: bytes | None) -> Output:

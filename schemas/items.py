@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from schemas.messages import Id, Number, Price, Timestamp
+from schemas.messages import Id, Name, Number, Price, Timestamp
 
 # Far more than a catalogue has, and little enough that a million items fit into a worker.
 MAX_TITLE = 1_000
@@ -17,7 +17,6 @@ MAX_RELATED = 200
 MAX_VECTORS = 8
 MAX_VECTOR = 8_192
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 # Integers that every reader of JSON keeps exactly.
 Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 Attribute = Annotated[str, msgspec.Meta(max_length=1_000)] | Whole | Number | bool

@@ -22,6 +22,12 @@ Timestamp = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]  # until 
 Price = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
 Number = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]
 Context = dict[str, str | int | Number | bool | None]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+FilterNames = Annotated[
+    tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=64)], ...],
+    msgspec.Meta(max_length=16),
+]
+CategoryNames = Annotated[tuple[Name, ...], msgspec.Meta(max_length=64)]
 
 
 class UserEvent(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
@@ -143,6 +149,14 @@ class RecommendationRequest(msgspec.Struct, kw_only=True, frozen=True, omit_defa
     the page, the contents of a basket. They are not in the list."""
     deadline_ms: Timestamp | None = None
     """Unix ms after which an answer is of no use: none is made then."""
+    scenario: Name | None = None
+    """How the list is made: a name on the topic `scenarios`. Null is `default`."""
+    context: Context | None = None
+    """What is known of the situation, such as the page or the device; rules can ask for it."""
+    categories: CategoryNames = ()
+    """The list holds items of these categories only; empty: as the scenario says."""
+    filters: FilterNames | None = None
+    """What is not recommended again, such as `clicked:30d`; null: as the scenario says."""
 
 
 class ErasureRequest(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):

@@ -18,6 +18,7 @@ from schemas.messages import (
     Recommendation,
     RecommendationRequest,
 )
+from schemas.serving import Scenario
 
 DEFAULT_PARTITIONS = 4
 """Enough for four workers. All topics keyed by user need the same count (co-partitioning)."""
@@ -164,6 +165,17 @@ ITEM_VECTORS = Topic(
     description="Internal: what the text encoder made of each item, so that it is read once.",
 )
 
+SCENARIOS = Topic(
+    name="scenarios",
+    value=Scenario,
+    key="name",
+    written_by="producers",
+    cleanup_policy="compact",
+    retention_ms=None,
+    message_timestamp_type="LogAppendTime",
+    description="How lists are made, by name; a null value withdraws a scenario.",
+)
+
 TOPICS: tuple[Topic, ...] = (
     CLICKS,
     PURCHASES,
@@ -175,6 +187,7 @@ TOPICS: tuple[Topic, ...] = (
     ERASURE_RECEIPTS,
     ITEMS,
     ITEM_VECTORS,
+    SCENARIOS,
 )
 
 

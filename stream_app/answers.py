@@ -7,29 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from schemas.messages import RankedItem, RecommendationRequest
+from schemas.messages import RecommendationRequest
 from stream_app.advance import Advancer, UserUpdate
-from stream_app.bundle import Bundle
-from stream_app.objectives import Objectives
-from stream_app.ranking import (
-    DEFAULT_FILTERS,
-    NEXT_EVENT,
-    ListBuilder,
-    LiveStores,
-    Pipeline,
-    SeenIndex,
-    build_pipeline,
-    user_batch,
-)
+from stream_app.listing import Lists, Made
+from stream_app.treatments import Asking
 from stream_app.users.actions import action_code
 from stream_app.users.ids import item_hash
 from stream_app.users.state import SourceEvent, UserState
 
-LENGTHS = (20, 50, 200)
-"""Lists are made in these lengths and cut: a pipeline for each, the longest for `MAX_K` items."""
 SEED = "seed"
 """Source of the events that seed items are taken as."""
 
@@ -43,11 +30,10 @@ class Asked(NamedTuple):
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a list is made of."""
+class Answer(NamedTuple):
+    """A list for a request."""
 
-    items: tuple[RankedItem, ...]
+    made: Made
     broken: bool
     """The encoder gave a vector that is not finite; it is made without it."""
 
@@ -55,29 +41,9 @@ class Answer:
 class Answers:
     """Makes lists for requests with the parts of a recommender; use from its thread."""
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        live: LiveStores,
-        seen: SeenIndex,
-        advancer: Advancer,
-        lists: ListBuilder,
-        usual: Pipeline,
-        filters: Sequence[str] = DEFAULT_FILTERS,
-        objectives: Objectives = NEXT_EVENT,
-    ) -> None:
-        """`usual` is the pipeline of lists after events: requests that it is long enough for use
-        it, and the others share its scratch memory.
-        """
-        self._bundle = bundle
-        self._live = live
-        self._seen = seen
+    def __init__(self, advancer: Advancer, lists: Lists) -> None:
         self._advancer = advancer
         self._lists = lists
-        self._filters = filters
-        self._objectives = objectives
-        self._usual = usual
-        self._pipelines: dict[int, Pipeline] = {usual.k: usual}
 
     def make(
         self,
@@ -95,10 +61,14 @@ class Answers:
                    for one in asked]  # fmt: skip
         self._advancer.advance(updates)
         stages["encode"] = stages.get("encode", 0.0) + time.thread_time() - began
-        made: dict[int, Answer] = {}
-        for k, places in self._by_length(asked).items():
-            self._rank(k, places, asked, updates, now_ms, made, stages)
-        return [made[place] for place in range(len(asked))]
+        asking = [
+            Asking(one.request.user_id, update.state, one.request)
+            for one, update in zip(asked, updates, strict=True)
+        ]
+        # Whatever filters are on, what a list is made from is not recommended back.
+        excluded = [(*one.request.exclude, *one.request.seed_items) for one in asked]
+        made = self._lists.make(asking, now_ms, stages, excluded)
+        return [Answer(one, update.broken) for one, update in zip(made, updates, strict=True)]
 
     def _update(
         self, request: RecommendationRequest, state: UserState | None, now_ms: int
@@ -109,54 +79,3 @@ class Answers:
         for place, item in enumerate(request.seed_items):
             update.take(SourceEvent(item_hash(item), at_ms, action_code("click"), 1, SEED, place))
         return update
-
-    def _by_length(self, asked: Sequence[Asked]) -> dict[int, list[int]]:
-        """Places of requests by the length of the shortest lists that are long enough."""
-        lengths = sorted({self._usual.k, *LENGTHS})
-        places: dict[int, list[int]] = {}
-        for place, one in enumerate(asked):
-            k = next(length for length in lengths if length >= one.request.k)
-            places.setdefault(k, []).append(place)
-        return places
-
-    def _rank(
-        self,
-        k: int,
-        places: list[int],
-        asked: Sequence[Asked],
-        updates: Sequence[UserUpdate],
-        now_ms: int,
-        made: dict[int, Answer],
-        stages: dict[str, float],
-    ) -> None:
-        began = time.thread_time()
-        users = user_batch(
-            [updates[place].state for place in places],
-            self._bundle.catalog,
-            self._seen,
-            [_excluded(asked[place].request) for place in places],
-            now_ms,
-        )
-        stages["rank"] = stages.get("rank", 0.0) + time.thread_time() - began
-        ranked = self._pipeline(k).rank(users, stages)
-        began = time.thread_time()
-        for place, items in zip(places, self._lists.build(ranked, users), strict=True):
-            made[place] = Answer(items[: asked[place].request.k], updates[place].broken)
-        stages["build"] = stages.get("build", 0.0) + time.thread_time() - began
-
-    def _pipeline(self, k: int) -> Pipeline:
-        if k not in self._pipelines:
-            self._pipelines[k] = build_pipeline(
-                self._bundle,
-                self._live,
-                k=k,
-                filters=self._filters,
-                objectives=self._objectives,
-                grid=self._usual.grid,
-            )
-        return self._pipelines[k]
-
-
-def _excluded(request: RecommendationRequest) -> Sequence[str]:
-    """Whatever filters are on, what a list is made from is not recommended back."""
-    return (*request.exclude, *request.seed_items)

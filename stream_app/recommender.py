@@ -28,21 +28,16 @@ from stream_app.advance import Advancer, UserUpdate
 from stream_app.answers import Answers, Asked
 from stream_app.bundle import Bundle, load_bundle
 from stream_app.errors import UserError
+from stream_app.listing import Lists
 from stream_app.live_catalogue import CatalogueStatus, LiveCatalogue
 from stream_app.objectives import Objectives
-from stream_app.ranking import (
-    DEFAULT_FILTERS,
-    NEXT_EVENT,
-    LiveStores,
-    SeenIndex,
-    build_lists,
-    build_pipeline,
-    user_batch,
-)
+from stream_app.plan import DEFAULT_FILTERS, NEXT_EVENT, Plan
+from stream_app.ranking import LiveStores, Pipelines, SeenIndex
 from stream_app.ranking.live import caps
 from stream_app.reasons import Explainer, Explanation
 from stream_app.retrieval import LiveIndex
 from stream_app.source_messages import SourceMessage, rec_id, source_event, trigger
+from stream_app.treatments import Asking, Treatments
 from stream_app.users.features import FEATURES
 from stream_app.users.state import (
     Outcome,
@@ -112,20 +107,14 @@ class Recommender:
         )
         self._seen = SeenIndex(bundle.catalog)
         self._live = LiveStores.of(bundle)
-        self._pipeline = build_pipeline(
-            bundle, self._live, k=k, filters=filters, objectives=objectives
-        )
-        self._lists = build_lists(bundle, self._live, self._pipeline)
-        self._answers = Answers(
-            bundle,
-            self._live,
-            self._seen,
-            self._advancer,
-            self._lists,
-            self._pipeline,
-            filters,
-            objectives,
-        )
+        self._k = k
+        self._pipelines = Pipelines(bundle, self._live)
+        plan = Plan(filters=tuple(filters), objectives=objectives)
+        self._pipelines.get(plan, k)
+        self.treatments = Treatments(self.catalogue.table, plan, self._check)
+        """Scenarios; takes records of them between two calls, in the same thread."""
+        self._lists = Lists(bundle.catalog, self._pipelines, self.treatments, self._seen, k)
+        self._answers = Answers(self._advancer, self._lists)
         manifest = bundle.manifest
         self._model = ServingModel(manifest.name, manifest.version, bundle.encoder.backend)
         self._memory: OrderedDict[str, UserState] = OrderedDict()
@@ -194,12 +183,13 @@ class Recommender:
                 Recommendation(
                     rec_id=rec_id(user_id, one),
                     user_id=user_id,
-                    items=answer.items,
+                    items=answer.made.items,
                     model=model,
                     generated_at_ms=now_ms,
                     request_id=one.request.request_id,
                     applied=state.offsets if state is not None else {},
-                    degraded=_NOT_FINITE if answer.broken else None,
+                    experiment=answer.made.experiment,
+                    degraded=_NOT_FINITE if answer.broken else answer.made.degraded,
                 )
             )
         return made
@@ -213,8 +203,11 @@ class Recommender:
         state = self._memory.get(user) if isinstance(user, str) else user
         if state is None:
             raise UserError(f"user {user!r} is not in memory; pass the row of the user")
-        self._begin()
-        explainer = Explainer(self.bundle, self._advancer, self._seen, self._pipeline)
+        now_ms = self._begin()
+        user_id = user if isinstance(user, str) else ""
+        treatment = self.treatments.of(Asking(user_id, state), now_ms)
+        pipeline, _ = self._pipelines.get(treatment.plan, self._k)
+        explainer = Explainer(self.bundle, self._advancer, self._seen, pipeline, treatment.terms)
         return explainer.explain(state, item_id)
 
     def process(
@@ -289,31 +282,31 @@ class Recommender:
         newest: Mapping[str, SourceMessage],
         stages: dict[str, float],
     ) -> list[Recommendation]:
-        began = time.thread_time()
         now_ms = self._begin()
-        states = [update.state for update in updates.values()]
-        users = user_batch(states, self.bundle.catalog, self._seen)
-        stages["rank"] = time.thread_time() - began
-        ranked = self._pipeline.rank(users, stages)
+        asking = [Asking(user_id, update.state) for user_id, update in updates.items()]
+        lists = self._lists.make(asking, now_ms, stages)
         began = time.thread_time()
         model = self._serving_model()
         made = [
             Recommendation(
                 rec_id=rec_id(user_id, newest[user_id]),
                 user_id=user_id,
-                items=items,
+                items=one.items,
                 model=model,
                 generated_at_ms=now_ms,
                 trigger=trigger(newest[user_id]),
                 applied=update.state.offsets,
-                degraded=_NOT_FINITE if update.broken else None,
+                experiment=one.experiment,
+                degraded=_NOT_FINITE if update.broken else one.degraded,
             )
-            for (user_id, update), items in zip(
-                updates.items(), self._lists.build(ranked, users), strict=True
-            )
+            for (user_id, update), one in zip(updates.items(), lists, strict=True)
         ]
-        stages["build"] = time.thread_time() - began
+        stages["build"] += time.thread_time() - began
         return made
+
+    def _check(self, plan: Plan) -> None:
+        """Raise UserError for a plan that this release cannot do."""
+        self._pipelines.get(plan, self._k)
 
     def _begin(self) -> int:
         """The time, at which the catalogue and what is kept beside it are brought up to date."""

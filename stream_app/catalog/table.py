@@ -5,6 +5,7 @@ Numbers are columns, so that whole batches can be asked at once; the rest of an 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from schemas import Item
 from stream_app.catalog.catalog import Catalog
+from stream_app.catalog.categories import Categories
 
 EVER = np.iinfo(np.int64)
 NOTHING_SAID, LISTED, DELISTED = 0, 1, 2
@@ -28,6 +30,7 @@ class ItemTable:
         self._catalog = catalog
         self._columns: dict[str, NDArray[Any]] = {}
         self._packed: list[bytes] = []
+        self._categories = Categories()
         self._due_ms = EVER.min, EVER.min  # the mask holds for times from the first to the second
         self._fit()
 
@@ -62,6 +65,7 @@ class ItemTable:
         popularity = np.nan if item.popularity is None else item.popularity
         if not _same(self._catalog.popularity[index], popularity):
             self._catalog.set_popularity(index, popularity)
+        self._categories.set(index, item.categories, self._categories_of(index))
         # Only the text encoder needs the description, and the vectors are numbers by then.
         kept = msgspec.structs.replace(item, description=None, vectors={})
         self._packed[index] = _encode(kept)
@@ -71,6 +75,7 @@ class ItemTable:
         """Take the item at a position out of every list."""
         self._fit()
         self.state[index] = DELISTED
+        self._categories.set(index, (), self._categories_of(index))
         self._packed[index] = b""
         self._due_ms = EVER.min, EVER.min
 
@@ -82,6 +87,17 @@ class ItemTable:
         self._fit()
         packed = self._packed[index]
         return _decode(packed) if packed else None
+
+    def in_categories(self, names: Sequence[str]) -> NDArray[np.bool_]:
+        """Items of any of the categories, by position `[N + 1]`, False at the end.
+
+        The same array for the same names until something changes; do not write into it.
+        """
+        return self._categories.mask(names, len(self._catalog))
+
+    def _categories_of(self, index: int) -> tuple[str, ...]:
+        said = self.item(index)
+        return said.categories if said else ()
 
     def at(self, now_ms: int) -> None:
         """Make the catalogue's mask that of a time (Unix ms); costs nothing while it holds."""

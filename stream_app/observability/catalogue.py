@@ -62,7 +62,7 @@ class CatalogueMetrics:
         )
         self._lag = Gauge(
             "stream_app_catalogue_lag",
-            "Records of items and item-vectors that this worker has still to read.",
+            "Records of topics that every worker reads whole which this one has still to read.",
             registry=registry,
         )
         self.read = Counter(

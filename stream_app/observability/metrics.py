@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 
 from stream_app.bundle import Bundle
 from stream_app.observability.catalogue import Catalogue, CatalogueMetrics
+from stream_app.observability.control import ControlMetrics
 from stream_app.observability.histogram import BatchHistogram
 
 # From 1 ms to 10 s. A quantile is only as good as the edges around it: 10, 25, 50 and 100 ms are
@@ -178,6 +179,7 @@ class Metrics:
         )
 
         self._catalogue = CatalogueMetrics(registry)
+        self.control = ControlMetrics(registry).seen
 
     def batch(self, work: BatchWork, *, events: int) -> None:
         """A batch of so many `events` and requests is handled: its outputs are acknowledged.

@@ -3,25 +3,27 @@
 from stream_app.ranking.batch import UserBatch, user_batch
 from stream_app.ranking.lists import ListBuilder
 from stream_app.ranking.pipeline import Pipeline, Ranked
+from stream_app.ranking.pipelines import Pipelines
 from stream_app.ranking.seen import SeenIndex
+from stream_app.ranking.terms import FREE, Quota, Terms
 from stream_app.ranking.wiring import (
-    DEFAULT_FILTERS,
     FILTERS,
-    NEXT_EVENT,
     LiveStores,
     build_lists,
     build_pipeline,
 )
 
 __all__ = [
-    "DEFAULT_FILTERS",
     "FILTERS",
-    "NEXT_EVENT",
+    "FREE",
     "ListBuilder",
     "LiveStores",
     "Pipeline",
+    "Pipelines",
+    "Quota",
     "Ranked",
     "SeenIndex",
+    "Terms",
     "UserBatch",
     "build_lists",
     "build_pipeline",

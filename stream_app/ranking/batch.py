@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stream_app.catalog import Catalog
 from stream_app.ranking.seen import SeenIndex
+from stream_app.ranking.terms import FREE, Terms
 from stream_app.users.actions import OTHER, PURCHASE
 from stream_app.users.state import (
     EVENT_BYTES,
@@ -76,6 +77,7 @@ class UserBatch:
     recent: Indices
     """Catalogue positions of the last items `[R, RECENT]`, newest first, padded with `NONE`."""
     past: Past
+    terms: Terms = FREE
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -84,15 +86,15 @@ class UserBatch:
         """The users `first..last` (exclusive)."""
         if first == 0 and last >= len(self):
             return self
-        return UserBatch(
-            self.vectors[first:last], self.recent[first:last], self.past.among(first, last)
-        )
+        past = self.past.among(first, last)
+        return UserBatch(self.vectors[first:last], self.recent[first:last], past, self.terms)
 
     def only(self, rows: Rows) -> UserBatch:
         """The users at these rows."""
         number = np.full(len(self), NONE, np.int64)
         number[rows] = np.arange(len(rows))
-        return UserBatch(self.vectors[rows], self.recent[rows], self.past.only(number))
+        past = self.past.only(number)
+        return UserBatch(self.vectors[rows], self.recent[rows], past, self.terms)
 
 
 def user_batch(

@@ -16,6 +16,7 @@ from stream_app.ranking.pipeline import Pipeline, Weighted
 from stream_app.ranking.stages import Source
 
 UNAVAILABLE = "unavailable"
+NOT_ALLOWED = "not allowed"
 
 
 def led_to(users: UserBatch, items: Indices, store: TransitionStore, recent: int) -> Indices:
@@ -65,7 +66,8 @@ def score_parts(
 def forbidding(pipeline: Pipeline, user: UserBatch) -> dict[str, set[int]]:
     """Catalogue positions that each filter forbids to the one user, by the name of the filter.
 
-    What the catalogue forbids to all, delisted or not available now, is under `UNAVAILABLE`.
+    What the catalogue forbids to all, delisted or not available now, is under `UNAVAILABLE`; what
+    the user's terms forbid, under `NOT_ALLOWED`.
     """
     stages = pipeline.stages
     found = {one.name: set(one.forbidden(user)[1].tolist()) - {NONE} for one in stages.filters}
@@ -73,6 +75,9 @@ def forbidding(pipeline: Pipeline, user: UserBatch) -> dict[str, set[int]]:
     if available is not None:
         closed = np.flatnonzero(~available[: len(stages.catalog)])
         found[UNAVAILABLE] = set(closed.tolist())
+    if user.terms.allowed is not None:
+        outside = np.flatnonzero(~user.terms.allowed[: len(stages.catalog)])
+        found[NOT_ALLOWED] = set(outside.tolist())
     return found
 
 

@@ -14,7 +14,7 @@ from stream_app.ranking.batch import Floats, Indices, Rows
 
 Cells = NDArray[np.int64]
 
-# 16 MB of marks: 2,000 users at 8,000 items, 16 at a million.
+# 32 MB of marks: 2,000 users at 8,000 items, 16 at a million.
 MAX_MARKS = 16_000_000
 # 2 MB of sums: adding at random places is twice as fast where it stays in a core's cache.
 MAX_SUMS = 500_000
@@ -29,7 +29,7 @@ class Grid:
         self._width = 1
         self._base: Cells = np.zeros((0, 1), np.int64)
         self._sums: Floats = np.zeros(0, np.float32)
-        self.marks: NDArray[np.uint8] = np.zeros(0, np.uint8)
+        self.marks: NDArray[np.uint16] = np.zeros(0, np.uint16)
         """A bit set for each cell; who writes it clears it."""
 
     def rows_at_once(self, items: int) -> int:
@@ -41,13 +41,13 @@ class Grid:
         self._width = items + 1
         cells = rows * self._width
         if cells > len(self.marks):
-            self.marks = np.zeros(cells + cells // 4, np.uint8)
+            self.marks = np.zeros(cells + cells // 4, np.uint16)
         self._base = (np.arange(rows, dtype=np.int64) * self._width + 1)[:, None]
 
     def reset(self) -> None:
         """Forget everything, as after a stage that failed between writing and clearing."""
         self._sums = np.zeros(0, np.float32)
-        self.marks = np.zeros(0, np.uint8)
+        self.marks = np.zeros(0, np.uint16)
 
     def cells(self, items: Indices) -> Cells:
         """Where the items `[R or 1, m]` of each row lie in the flat arrays: `[R, m]`."""

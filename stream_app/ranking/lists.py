@@ -18,6 +18,19 @@ from stream_app.ranking.pipeline import Ranked
 _DECIMALS = 4
 
 
+class _Names(dict[int, tuple[str, ...]]):
+    """The names of the sources whose bits are set; few of the possible tuples ever occur."""
+
+    def __init__(self, sources: Sequence[str]) -> None:
+        super().__init__()
+        self._sources = tuple(sources)
+
+    def __missing__(self, marks: int) -> tuple[str, ...]:
+        names = tuple(name for bit, name in enumerate(self._sources) if marks >> bit & 1)
+        self[marks] = names
+        return names
+
+
 class ListBuilder:
     """Builds the items of lists; tuples of names are shared, as there are few different ones."""
 
@@ -34,10 +47,7 @@ class ListBuilder:
         self._catalog = catalog
         self._transitions = transitions
         self._recent = recent
-        self._sources = [
-            tuple(name for bit, name in enumerate(sources) if marks >> bit & 1)
-            for marks in range(1 << len(sources))
-        ]
+        self._sources = _Names(sources)
 
     def build(self, ranked: Ranked, users: UserBatch) -> list[tuple[RankedItem, ...]]:
         """One tuple of items for each of the `R` users."""

@@ -20,9 +20,9 @@ from stream_app.ranking.candidates import Pool, Proposal, Ranking
 from stream_app.ranking.grid import Cells, Grid
 from stream_app.ranking.stages import Filter, Reranker, Scorer, Source
 
-# One byte a cell of the grid: seven sources, and the bit of the filters.
-FORBIDDEN = np.uint8(0x80)
-MAX_SOURCES = 7
+# Two bytes a cell of the grid: fifteen sources, and the bit of the filters.
+FORBIDDEN = np.uint16(0x8000)
+MAX_SOURCES = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Ranked(NamedTuple):
     """Catalogue positions `[R, k]`, best first; -1 where the catalogue had no more."""
     scores: Floats
     """`[R, k]`."""
-    sources: NDArray[np.uint8]
+    sources: NDArray[np.uint16]
     """Which sources proposed the item, `[R, k]`: bit `i` is `Pipeline.sources[i]`."""
 
 
@@ -134,7 +134,7 @@ class Pipeline:
         pool = self._pool(users, proposals)
         ranking = Ranking(pool.items, self._score(pool))
         for reranker in self._rerankers:
-            ranking = reranker.rerank(ranking)
+            ranking = reranker.rerank(ranking, users)
         ranked = self._cut(ranking)
         self.grid.marks[pool.cells] = 0
         for cells in forbidden:
@@ -161,8 +161,8 @@ class Pipeline:
             np.empty(shape, np.int64),
             np.empty(shape, np.bool_),
         )
-        available = self._catalog.available
-        bits = [np.uint8(1 << bit) for bit, some in enumerate(proposals) for _ in some]
+        available, allowed = self._catalog.available, users.terms.allowed
+        bits = [np.uint16(1 << bit) for bit, some in enumerate(proposals) for _ in some]
         for bit, (columns, proposal) in zip(bits, pool.columns(), strict=True):
             cells = self.grid.cells(proposal.items)
             before = self.grid.marks.take(cells)
@@ -172,6 +172,8 @@ class Pipeline:
             pool.open[:, columns] = before == 0
             if available is not None:  # the mask of the catalogue forbids to all alike
                 pool.open[:, columns] &= available.take(proposal.items)
+            if allowed is not None:
+                pool.open[:, columns] &= allowed.take(proposal.items)
         return pool
 
     def _score(self, pool: Pool) -> Floats:
@@ -180,6 +182,8 @@ class Pipeline:
             if not one.weight:  # nothing times a score that is not finite is not nothing
                 continue
             scores += one.scorer.score(pool) * np.float32(one.weight)
+        if pool.users.terms.boosts is not None:
+            scores += pool.users.terms.boosts.take(pool.items)
         scores[~pool.open] = -np.inf
         return scores
 
@@ -191,4 +195,4 @@ class Pipeline:
         items[:, :count] = ranking.items[:, :count]
         scores[:, :count] = ranking.scores[:, :count]
         marks = self.grid.marks.take(self.grid.cells(items))
-        return Ranked(items, scores, np.where(items == NONE, np.uint8(0), marks))
+        return Ranked(items, scores, np.where(items == NONE, np.uint16(0), marks))

@@ -44,5 +44,5 @@ class Reranker(Protocol):
 
     name: str
 
-    def rerank(self, ranking: Ranking) -> Ranking:
-        """Return an ordered ranking, best first."""
+    def rerank(self, ranking: Ranking, users: UserBatch) -> Ranking:
+        """Return an ordered ranking of the users' items, best first."""

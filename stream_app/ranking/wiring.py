@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +13,13 @@ from stream_app.catalog import Catalog
 from stream_app.errors import UserError
 from stream_app.filter_names import parse_filter
 from stream_app.objectives import Objectives
+from stream_app.plan import Plan
 from stream_app.ranking.batch import Indices
 from stream_app.ranking.filters import Bought, Clicked, Excluded
 from stream_app.ranking.grid import Grid
 from stream_app.ranking.lists import ListBuilder
-from stream_app.ranking.live.transitions import TransitionStore
-from stream_app.ranking.live.trends import TrendStore
+from stream_app.ranking.live.transitions import FAN_OUT, TransitionStore
+from stream_app.ranking.live.trends import TOP, TrendStore
 from stream_app.ranking.pipeline import Pipeline, Weighted
 from stream_app.ranking.rerankers import Best, Diverse
 from stream_app.ranking.scorers import (
@@ -29,11 +30,11 @@ from stream_app.ranking.scorers import (
     Transition,
 )
 from stream_app.ranking.sources import Personal, Popular, Transitions, Trending
-from stream_app.ranking.stages import Filter, Reranker
+from stream_app.ranking.stages import Filter, Reranker, Source
+from stream_app.retrieval import Within
 
 FILTERS: dict[str, type[Bought] | type[Clicked]] = {one.name: one for one in (Bought, Clicked)}
-DEFAULT_FILTERS = ("bought", "clicked")
-NEXT_EVENT = Objectives()
+USUAL = Plan()
 
 # Deep enough that a list is left when most of the nearest items were seen already: on MovieLens,
 # where users have hundreds, 160 finds one hit in 300 more.
@@ -100,39 +101,64 @@ def build_pipeline(
     live: LiveStores,
     *,
     k: int,
-    filters: Sequence[str] = DEFAULT_FILTERS,
-    objectives: Objectives = NEXT_EVENT,
+    plan: Plan = USUAL,
     grid: Grid | None = None,
+    within: Within | None = None,
 ) -> Pipeline:
-    """The pipeline that makes lists of `k` items.
+    """The pipeline that makes lists of `k` items as `plan` says.
 
-    Pipelines that do not run at the same time can share the scratch memory `grid`. Raises
-    UserError for an unknown filter, and for values of actions without an action head.
+    Pipelines that do not run at the same time can share `grid` and `within`, their memory. Raises
+    UserError for a source or weight that does not exist, and for values of actions without an
+    action head.
     """
-    catalog, weights = bundle.catalog, bundle.manifest.ranking
     return Pipeline(
-        catalog,
-        sources=[
-            Personal(bundle.index, max(PERSONAL_DEPTH, 2 * k)),
-            Transitions(live.transitions, TRANSITION_PLACES),
-            Trending(live.trends),
-        ],
-        last_resort=Popular(catalog, bundle.priors.popularity, k),
-        filters=[*map(_filter, filters), Excluded()],
-        scorers=[
-            Weighted(weights.personal, Affinity(catalog, weights.temperature)),
-            Weighted(
-                weights.transition,
-                Transition(live.transitions, vote_weights(weights.votes), TRANSITION_FLOOR),
-            ),
-            Weighted(weights.trending, Popularity(live.trends)),
-            *_discount(live, objectives),
-            *_action_value(bundle, objectives),
-        ],
-        rerankers=_rerankers(catalog, objectives, k),
+        bundle.catalog,
+        sources=_sources(bundle, live, plan, k, within or Within(bundle.catalog)),
+        last_resort=Popular(bundle.catalog, bundle.priors.popularity, k),
+        filters=[*map(_filter, plan.filters), Excluded()],
+        scorers=_scorers(bundle, live, plan),
+        rerankers=_rerankers(bundle.catalog, plan.objectives, k),
         k=k,
         grid=grid,
     )
+
+
+def _sources(bundle: Bundle, live: LiveStores, plan: Plan, k: int, within: Within) -> list[Source]:
+    usual = {
+        Personal.name: max(PERSONAL_DEPTH, 2 * k),
+        Transitions.name: TRANSITION_PLACES * FAN_OUT,
+        Trending.name: TOP,
+    }
+    _refuse_unknown("source", dict(plan.sources), usual)
+    most = {name: plan.most(name, count) for name, count in usual.items()}
+    made: dict[str, Source] = {
+        Personal.name: Personal(bundle.index, within, most[Personal.name]),
+        Transitions.name: Transitions(live.transitions, -(-most[Transitions.name] // FAN_OUT)),
+        Trending.name: Trending(live.trends, most[Trending.name]),
+    }
+    return [source for name, source in made.items() if most[name]]
+
+
+def _scorers(bundle: Bundle, live: LiveStores, plan: Plan) -> list[Weighted]:
+    catalog, weights = bundle.catalog, bundle.manifest.ranking
+    votes = vote_weights(weights.votes)
+    scorers = [
+        Weighted(weights.personal, Affinity(catalog, weights.temperature)),
+        Weighted(weights.transition, Transition(live.transitions, votes, TRANSITION_FLOOR)),
+        Weighted(weights.trending, Popularity(live.trends)),
+    ]
+    _refuse_unknown("weight", dict(plan.weights), [one.scorer.name for one in scorers])
+    return [
+        *(Weighted(one.weight * plan.weight(one.scorer.name), one.scorer) for one in scorers),
+        *_discount(live, plan.objectives),
+        *_action_value(bundle, plan.objectives),
+    ]
+
+
+def _refuse_unknown(kind: str, given: Iterable[str], known: Collection[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise UserError(f"{kind} {name!r} is unknown; use some of: {', '.join(known)}")
 
 
 def _discount(live: LiveStores, objectives: Objectives) -> list[Weighted]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from stream_app.advance import Advancer
 from stream_app.bundle import Bundle
 from stream_app.errors import UserError
-from stream_app.ranking import Pipeline, SeenIndex, user_batch
+from stream_app.ranking import FREE, Pipeline, SeenIndex, Terms, user_batch
 from stream_app.ranking.batch import NONE, Floats, Indices, UserBatch
 from stream_app.ranking.explain import (
     Considered,
@@ -71,13 +72,19 @@ class Explainer:
     """Explains lists of one pipeline and its live counts; changes nothing in them."""
 
     def __init__(
-        self, bundle: Bundle, advancer: Advancer, seen: SeenIndex, pipeline: Pipeline
+        self,
+        bundle: Bundle,
+        advancer: Advancer,
+        seen: SeenIndex,
+        pipeline: Pipeline,
+        terms: Terms = FREE,
     ) -> None:
         self._bundle = bundle
         self._catalog = bundle.catalog
         self._advancer = advancer
         self._seen = seen
         self._pipeline = pipeline
+        self._terms = terms
         self._scorers = pipeline.stages.scorers
 
     def explain(
@@ -108,6 +115,7 @@ class Explainer:
         replayed = bool(update.pending and state.history)
         self._advancer.advance([update])
         user = user_batch([update.state], self._catalog, self._seen)
+        user = replace(user, terms=self._terms)
         wanted = self._listed(user)
         if item_id is not None:
             wanted = self._only(wanted, user, item_id)

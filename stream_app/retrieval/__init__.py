@@ -6,6 +6,7 @@ from stream_app.retrieval.exact import ExactIndex
 from stream_app.retrieval.hnsw import HnswIndex
 from stream_app.retrieval.live import LiveIndex
 from stream_app.retrieval.recall import recall
+from stream_app.retrieval.within import Within
 
 __all__ = [
     "INDEX_KINDS",
@@ -13,6 +14,7 @@ __all__ = [
     "HnswIndex",
     "ItemIndex",
     "LiveIndex",
+    "Within",
     "build_index",
     "recall",
 ]

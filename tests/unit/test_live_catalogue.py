@@ -11,6 +11,7 @@ from small_text import small_text_encoder
 
 from schemas import Click, Item, ItemVector, RecommendationRequest
 from stream_app.bundle.text import TextProjector, TextSpec
+from stream_app.ranking.wiring import USUAL
 from stream_app.recommender import Recommender
 from stream_app.text import Projection
 from stream_app.text.items import content_of, read_items
@@ -216,7 +217,7 @@ def test_a_popularity_that_is_said_orders_what_everybody_is_shown_last() -> None
     shop.list("hit", read=False, popularity=1e6)
     shop.list("flop", read=False, popularity=0.0)
     made = shop.recommended("ann", "item-0")
-    order = shop.recommender._pipeline.sources[-1]._order
+    order = shop.recommender._pipelines.get(USUAL, 10)[0].sources[-1]._order
     ids = [shop.recommender.bundle.catalog.ids[at] for at in order]
     assert (ids[0], ids[-1]) == ("hit", "flop")
     assert len(made) == 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.ranking.batch import NONE, Floats
+from stream_app.ranking.batch import NONE, Floats, UserBatch
 from stream_app.ranking.candidates import Ranking
 
 _MAGNITUDE = np.int32(0x7FFF_FFFF)
@@ -24,7 +24,7 @@ class Best:
     def __init__(self, width: int) -> None:
         self._width = width
 
-    def rerank(self, ranking: Ranking) -> Ranking:
+    def rerank(self, ranking: Ranking, users: UserBatch) -> Ranking:
         """Return at most `width` columns, best first."""
         keys = _keys(ranking.scores)
         place = keys.shape[1] - self._width

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.catalog import Catalog
-from stream_app.ranking.batch import NONE, Floats
+from stream_app.ranking.batch import NONE, Floats, UserBatch
 from stream_app.ranking.candidates import Ranking
 
 
@@ -27,7 +27,7 @@ class Diverse:
         self._strength = np.float32(strength)
         self._k = k
 
-    def rerank(self, ranking: Ranking) -> Ranking:
+    def rerank(self, ranking: Ranking, users: UserBatch) -> Ranking:
         """Return at most `k` columns in order; the scores stay what they were."""
         vectors = self._catalog.vectors_of(ranking.items)
         stranger = np.asarray(~vectors.any(axis=2), np.bool_)

@@ -33,11 +33,16 @@ class Popular:
         if self._seen != self._catalog.changes:
             self._look()
         count = self._k + int(np.bincount(users.past.rows).max(initial=0))
-        items = self._order[:count]
+        order, allowed = self._order, users.terms.allowed
+        if allowed is not None:
+            order = order[allowed.take(order)]
+        items = order[:count]
         newer = np.arange(self._known, len(self._catalog), dtype=np.int32)
         available = self._catalog.available
         if available is not None:
             newer = newer[available.take(newer)]
+        if allowed is not None:
+            newer = newer[allowed.take(newer)]
         return [Proposal(np.concatenate([items, newer[: count - len(items)]])[None, :])]
 
     def _look(self) -> None:

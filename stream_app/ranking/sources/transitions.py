@@ -8,7 +8,7 @@ from stream_app.ranking.live.transitions import TransitionStore
 
 
 class Transitions:
-    """The successors of each of the last `recent` items."""
+    """The successors of each of the last `recent` items, `FAN_OUT` of each."""
 
     name = "transitions"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stream_app.ranking.batch import UserBatch
 from stream_app.ranking.candidates import Proposal
-from stream_app.ranking.live.trends import TrendStore
+from stream_app.ranking.live.trends import TOP, TrendStore
 
 
 class Trending:
@@ -12,9 +12,10 @@ class Trending:
 
     name = "trending"
 
-    def __init__(self, store: TrendStore) -> None:
+    def __init__(self, store: TrendStore, most: int = TOP) -> None:
         self._store = store
+        self._most = most
 
     def propose(self, users: UserBatch) -> list[Proposal]:
         """One shared row of items."""
-        return [Proposal(self._store.top[None, :])]
+        return [Proposal(self._store.top[None, : self._most])]

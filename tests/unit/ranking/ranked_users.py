@@ -56,3 +56,16 @@ def forbidden_to(users: UserBatch, row: int, filters: tuple[str, ...]) -> set[in
     if "clicked" in filters:
         kept_out |= ~bought
     return set(past.items[kept_out & (past.rows == row)].tolist()) - {-1}
+
+
+NOBODY = UserBatch(
+    np.zeros((0, DIM), np.float32),
+    np.zeros((0, RECENT), np.int32),
+    Past(
+        np.zeros(0, np.int64),
+        np.zeros(0, np.int32),
+        np.zeros(0, np.uint8),
+        np.zeros(0, np.int64),
+    ),
+)
+"""For a stage that asks nothing of the users."""

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from ranked_users import NOBODY
 
 from stream_app.ranking.candidates import Ranking
 from stream_app.ranking.rerankers import Best
@@ -24,7 +25,7 @@ scores = arrays(
 @given(scores, st.integers(1, 40))
 def test_it_orders_by_score_and_ties_by_column(values: np.ndarray, width: int) -> None:
     items = np.arange(values.size, dtype=np.int32).reshape(values.shape)
-    got = Best(width).rerank(Ranking(items, values))
+    got = Best(width).rerank(Ranking(items, values), NOBODY)
     order = np.argsort(-values, axis=1, kind="stable")[:, :width]
     expected = np.take_along_axis(values, order, axis=1)
     np.testing.assert_array_equal(got.scores, expected)

@@ -13,6 +13,7 @@ from small_release import DIM, small_release
 from stream_app.bundle import ActionHead, Bundle
 from stream_app.errors import UserError
 from stream_app.objectives import Objectives, ObjectivesError
+from stream_app.plan import Plan
 from stream_app.ranking import LiveStores, Pipeline, UserBatch, build_pipeline
 from stream_app.ranking.pipeline import Weighted
 from stream_app.ranking.rerankers import Best
@@ -31,7 +32,7 @@ def with_head(bundle: Bundle, seed: int = 0) -> Bundle:
 
 
 def pipeline_of(bundle: Bundle, objectives: Objectives, k: int = 10) -> Pipeline:
-    return build_pipeline(bundle, LiveStores.of(bundle), k=k, objectives=objectives)
+    return build_pipeline(bundle, LiveStores.of(bundle), k=k, plan=Plan(objectives=objectives))
 
 
 @given(batches())
@@ -116,7 +117,7 @@ def test_values_of_one_change_nothing_and_need_no_head() -> None:
     assert Objectives(action_values="click=1, purchase=1.0").values_by_action() is None
     build_pipeline(
         small_release(), LiveStores.of(small_release()), k=3,
-        objectives=Objectives(action_values="purchase=1"),
+        plan=Plan(objectives=Objectives(action_values="purchase=1")),
     )  # fmt: skip
 
 

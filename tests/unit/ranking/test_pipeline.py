@@ -10,6 +10,7 @@ from ranked_users import batches, forbidden_to, one_user
 from small_release import DIM, small_release
 
 from stream_app.errors import UserError
+from stream_app.plan import Plan
 from stream_app.ranking import (
     FILTERS,
     LiveStores,
@@ -46,7 +47,7 @@ def rank(
     rows_at_once: int = 2,
 ) -> Ranked:
     bundle = small_release(items)
-    pipeline = build_pipeline(bundle, LiveStores.of(bundle), k=k, filters=filters)
+    pipeline = build_pipeline(bundle, LiveStores.of(bundle), k=k, plan=Plan(filters=filters))
     pipeline.grid = FixedGrid(rows_at_once)
     return pipeline.rank(users, {})
 
@@ -172,7 +173,7 @@ def test_an_unknown_filter_and_a_list_without_length_are_refused() -> None:
     bundle = small_release(3)
     live = LiveStores.of(bundle)
     with pytest.raises(UserError, match="filter 'sold' is unknown; use some of: bought, clicked"):
-        build_pipeline(bundle, live, k=3, filters=("sold",))
+        build_pipeline(bundle, live, k=3, plan=Plan(filters=("sold",)))
     with pytest.raises(ValueError, match="k=0"):
         build_pipeline(bundle, live, k=0)
 

@@ -25,6 +25,7 @@ from schemas import (
     Recommendation,
     RecommendationRequest,
     Remaining,
+    Scenario,
     ServingModel,
 )
 from schemas import contract as generator
@@ -76,6 +77,9 @@ EXAMPLES = {
         available_from_ms=1,
         related=("i2",),
         vectors={"image": (0.5, -1.0)},
+    ),
+    "Scenario": Scenario(
+        name="home", weights={"popularity": 0.5}, sources={"trending": 0}, filters=("bought",)
     ),
     "ItemVector": ItemVector(item_id="i1", encoder="00", content=b"\x01", vector=b"\x00\x3c"),
 }

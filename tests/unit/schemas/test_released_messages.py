@@ -26,6 +26,7 @@ from schemas import (
     Recommendation,
     RecommendationRequest,
     Remaining,
+    Scenario,
     ServingModel,
     Trigger,
     decode,
@@ -34,6 +35,7 @@ from schemas import (
     decode_item,
     decode_output,
     decode_request,
+    decode_scenario,
 )
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -187,6 +189,17 @@ RELEASED: dict[str, dict[str, msgspec.Struct]] = {
         "item_vector_full": ItemVector(
             item_id="item/7", encoder="ab" * 32, content=b"\x00\xff" * 4, vector=b"\x00\x3c\xff\x00"
         ),
+        "scenario_minimal": Scenario(name="default"),
+        "scenario_full": Scenario(
+            name="home page",
+            weights={"transition": 0.5, "popularity": 2.0},
+            sources={"trending": 0, "personal": 200},
+            filters=("bought", "clicked:30d"),
+            categories=("Comedy", "Café"),
+            diversity=1.5,
+            popularity_discount=0.25,
+            action_values="purchase=5 view=0.5",
+        ),
     }
 }
 SAMPLES = [
@@ -195,6 +208,9 @@ SAMPLES = [
     for name, message in messages.items()
     for path in (GOLDEN / version / f"{name}.json", GOLDEN / version / f"{name}.msgpack")
 ]
+
+# How messages of compacted topics are read, and the field that is their key.
+KEYED = {Item: (decode_item, "item_id"), Scenario: (decode_scenario, "name")}
 
 
 def read(payload: bytes, like: msgspec.Struct) -> msgspec.Struct:
@@ -206,11 +222,13 @@ def read(payload: bytes, like: msgspec.Struct) -> msgspec.Struct:
         return decode_impression(payload, key=like.user_id.encode())
     if isinstance(like, RecommendationRequest):
         return decode_request(payload, key=like.user_id.encode())
-    if isinstance(like, Item):
-        item_id, item = decode_item(payload, key=like.item_id.encode())
-        assert item is not None
-        assert item_id == item.item_id
-        return item
+    for kind, (decode_keyed, field) in KEYED.items():
+        if isinstance(like, kind):
+            key = getattr(like, field)
+            name, message = decode_keyed(payload, key=key.encode())
+            assert name == key
+            assert message is not None
+            return message
     assert isinstance(like, Recommendation | DeadLetter | ErasureReceipt | ItemVector)
     return decode_output(type(like), payload)
 

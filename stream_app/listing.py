@@ -1,0 +1,97 @@
+"""Makes lists for a batch of users, each as treatments say: after events, and for requests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from schemas import MAX_K, Experiment, RankedItem
+from stream_app.catalog import Catalog
+from stream_app.ranking import Pipelines, SeenIndex, UserBatch, user_batch
+from stream_app.treatments import Asking, Treatment, Treatments
+
+LENGTHS = (20, 50, MAX_K)
+"""Lists for requests are made in these lengths and cut, so that few pipelines are needed."""
+
+
+class Made(NamedTuple):
+    """A list, and how it came about."""
+
+    items: tuple[RankedItem, ...]
+    experiment: Experiment | None
+    degraded: str | None
+
+
+class Lists:
+    """Use from the thread of the recommender."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        pipelines: Pipelines,
+        treatments: Treatments,
+        seen: SeenIndex,
+        k: int,
+    ) -> None:
+        """`k` is the length of lists after events."""
+        self._catalog = catalog
+        self._pipelines = pipelines
+        self._treatments = treatments
+        self._seen = seen
+        self._k = k
+        self._lengths = sorted({k, *LENGTHS})
+
+    def make(
+        self,
+        asking: Sequence[Asking],
+        now_ms: int,
+        stages: dict[str, float],
+        excluded: Sequence[Sequence[str]] = (),
+    ) -> list[Made]:
+        """A list for each, of the time `now_ms` (Unix ms); adds processor seconds to `stages`.
+
+        `excluded` has for each the ids of items that must not be in the list; empty: none.
+        """
+        began = time.thread_time()
+        states = [one.state for one in asking]
+        # A list after events is of the time of its newest event, whenever it is made.
+        at_ms = now_ms if any(one.request for one in asking) else 0
+        users = user_batch(states, self._catalog, self._seen, excluded, at_ms)
+        groups = self._treatments.groups(asking, now_ms)
+        stages["rank"] = stages.get("rank", 0.0) + time.thread_time() - began
+        made: dict[int, Made] = {}
+        for treatment, members in groups:
+            for k, places in self._by_length(asking, members).items():
+                group = users if len(places) == len(asking) else users.only(np.array(places))
+                if treatment.terms is not group.terms:
+                    group = replace(group, terms=treatment.terms)
+                lists = self._ranked(group, treatment, k, stages)
+                for place, items in zip(places, lists, strict=True):
+                    request = asking[place].request
+                    cut = items if request is None else items[: request.k]
+                    made[place] = Made(cut, treatment.experiment, treatment.degraded)
+        return [made[place] for place in range(len(asking))]
+
+    def _by_length(self, asking: Sequence[Asking], members: list[int]) -> dict[int, list[int]]:
+        """Places by the length of the shortest lists that are long enough."""
+        places: dict[int, list[int]] = {}
+        for place in members:
+            request = asking[place].request
+            wanted = self._k if request is None else request.k
+            k = next((length for length in self._lengths if length >= wanted), wanted)
+            places.setdefault(k, []).append(place)
+        return places
+
+    def _ranked(
+        self, users: UserBatch, treatment: Treatment, k: int, stages: dict[str, float]
+    ) -> list[tuple[RankedItem, ...]]:
+        pipeline, builder = self._pipelines.get(treatment.plan, k)
+        ranked = pipeline.rank(users, stages)
+        began = time.thread_time()
+        lists = builder.build(ranked, users)
+        stages["build"] = stages.get("build", 0.0) + time.thread_time() - began
+        return lists

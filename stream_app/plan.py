@@ -1,0 +1,65 @@
+"""How lists are made: which sources and filters take part, and how much each reason counts.
+
+The settings of a worker give the plan of its lists; scenarios (docs/scenarios.md) change parts of
+it while the worker runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stream_app.errors import UserError
+from stream_app.filter_names import parse_filter
+from stream_app.objectives import Objectives
+
+DEFAULT_FILTERS = ("bought", "clicked")
+NEXT_EVENT = Objectives()
+MAX_FACTOR = 100.0
+MAX_ITEMS = 1_000
+
+
+class PlanError(UserError, ValueError):
+    """A plan names something that does not exist, or has a number that cannot be used."""
+
+
+Named = tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Frozen and hashable: plans that are equal share a pipeline. Raises `PlanError`."""
+
+    filters: tuple[str, ...] = DEFAULT_FILTERS
+    """Names, each with a duration after which items return: `clicked:30d`."""
+    objectives: Objectives = NEXT_EVENT
+    weights: Named = ()
+    """Factors by which the release's weights of scorers are multiplied; sorted by name."""
+    sources: Named = ()
+    """The most items that sources propose, 0 for none; sorted by name."""
+
+    def __post_init__(self) -> None:
+        for name in self.filters:
+            try:
+                parse_filter(name)
+            except ValueError as error:
+                raise PlanError(str(error)) from None
+        for name, factor in self.weights:
+            if not 0 <= factor <= MAX_FACTOR:
+                raise PlanError(f"weight of {name!r} is {factor}; write 0 to {MAX_FACTOR:g}")
+        for name, most in self.sources:
+            if not 0 <= most <= MAX_ITEMS or most != int(most):
+                raise PlanError(f"source {name!r} proposes {most}; write 0 to {MAX_ITEMS}")
+
+    def weight(self, scorer: str) -> float:
+        """The factor of a scorer's weight; 1 where none is given."""
+        return dict(self.weights).get(scorer, 1.0)
+
+    def most(self, source: str, usual: int) -> int:
+        """How many items a source proposes; `usual` where nothing is said."""
+        return int(dict(self.sources).get(source, usual))
+
+
+def named(values: Mapping[str, float]) -> Named:
+    """As a plan holds them."""
+    return tuple(sorted(values.items()))

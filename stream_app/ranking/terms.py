@@ -1,0 +1,35 @@
+"""What holds for a whole batch, whoever its users are: made of rules and what requests want."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+class Quota(NamedTuple):
+    """A group of items of which a list holds only so many."""
+
+    items: NDArray[np.bool_]
+    """By catalogue position, and False at the end, for position -1."""
+    at_most: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Terms:
+    """Arrays are by catalogue position, `[N + 1]` or longer: the last entry is for position -1."""
+
+    allowed: NDArray[np.bool_] | None = None
+    """What may be recommended, False at the end; None: everything."""
+    boosts: Floats | None = None
+    """What is added to the scores of items, in nats; None: nothing."""
+    pins: tuple[tuple[int, int], ...] = ()
+    """Places from 0 and the catalogue positions of the items that belong there, ascending."""
+    quotas: tuple[Quota, ...] = ()
+
+
+FREE = Terms()
