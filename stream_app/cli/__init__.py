@@ -37,6 +37,7 @@ COMMANDS = {
     "gateway": ("stream_app.cli.gateway", "Take events and give lists over HTTP."),
     "produce": ("stream_app.cli.produce", "Send events to the clicks and purchases topics."),
     "request": ("stream_app.cli.request", "Ask for a list of a user, and print it."),
+    "scenarios": ("stream_app.cli.scenarios", "Say how lists are made, while workers run."),
     "schemas": ("stream_app.cli.schemas", "Generate or check the published message schemas."),
     "tail": ("stream_app.cli.tail", "Follow a topic and print its messages."),
     "text-encoder": (

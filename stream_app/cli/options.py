@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from schemas import MAX_ID_BYTES
+from schemas.messages import Context
 from stream_app import access
 from stream_app.errors import UserError
 from stream_app.secret import Secret
@@ -52,6 +53,17 @@ def worker_options(command: Command) -> Command:
 def settings_from(config: Path | None, **flags: Any) -> Settings:
     """Settings from flags, environment and file. Raises `SettingsError`."""
     return Settings.load(flags, file=config)
+
+
+def parse_context(pairs: Sequence[str]) -> Context:
+    """`name=value` pairs as a request's context; raises UserError."""
+    context: Context = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            raise UserError(f"--context {pair!r}: write NAME=VALUE")
+        context[name] = value
+    return context
 
 
 def check_id(name: str, value: str) -> None:

@@ -22,7 +22,7 @@ from schemas import (
     topic_name,
 )
 from stream_app.cli.delivery import kafka_errors
-from stream_app.cli.options import check_id, connection_options, settings_from
+from stream_app.cli.options import check_id, connection_options, parse_context, settings_from
 from stream_app.errors import UserError
 from stream_app.settings import Settings
 from stream_app.streaming.clients import Follower, event_sender, follower
@@ -36,6 +36,14 @@ from stream_app.streaming.clients import Follower, event_sender, follower
 @click.option("--exclude", multiple=True, metavar="ITEM", help="Leave it out; repeatable.")
 @click.option("--seed", multiple=True, metavar="ITEM",
               help="As if USER had just clicked on it; repeatable, oldest first.")  # fmt: skip
+@click.option("--scenario", metavar="NAME", help="How it is made; a name on `scenarios`.")
+@click.option("--category", "categories", multiple=True, metavar="NAME",
+              help="Only items of this category; repeatable.")  # fmt: skip
+@click.option("--filter", "filters", multiple=True, metavar="NAME",
+              help="Not recommended again, `clicked:30d`, instead of what is usual; repeatable."
+              )  # fmt: skip
+@click.option("--context", multiple=True, metavar="NAME=VALUE",
+              help="What is known of the situation; repeatable.")  # fmt: skip
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=10, show_default=True,
               help="Seconds to wait; it is the deadline of the request as well.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
@@ -45,6 +53,10 @@ def command(
     k: int,
     exclude: tuple[str, ...],
     seed: tuple[str, ...],
+    scenario: str | None,
+    categories: tuple[str, ...],
+    filters: tuple[str, ...],
+    context: tuple[str, ...],
     timeout: float,
     as_json: bool,
     **flags: Any,
@@ -60,6 +72,10 @@ def command(
         exclude=exclude,
         seed_items=seed,
         deadline_ms=time.time_ns() // 1_000_000 + int(timeout * 1000),
+        scenario=scenario,
+        categories=categories,
+        filters=filters or None,
+        context=parse_context(context) or None,
     )
     try:  # bounds that only the message knows, such as how many items may be excluded
         msgspec.convert(msgspec.to_builtins(request), RecommendationRequest)

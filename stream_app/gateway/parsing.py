@@ -14,7 +14,15 @@ from stream_app.cli.produce import parse_event
 JSON, LINES = "application/json", "application/x-ndjson"
 DEFAULT_TIMEOUT_MS = 1_000
 MAX_TIMEOUT_MS = 30_000
-_LISTS = {"exclude": "exclude", "seed": "seed_items"}
+_LISTS = {
+    "exclude": "exclude",
+    "seed": "seed_items",
+    "category": "categories",
+    "filter": "filters",
+}
+_TEXTS = ("scenario",)
+_CONTEXT = "context."
+"""Before the name of something that is known of the situation: `context.page=home`."""
 _NUMBERS = ("k", "timeout_ms")
 
 
@@ -111,11 +119,15 @@ def _collected(query: Sequence[tuple[str, str]]) -> dict[str, Any]:
     for name, value in query:
         if name in _LISTS:
             lists.setdefault(_LISTS[name], []).append(value)
-        elif name not in _NUMBERS:
-            known = ", ".join((*_NUMBERS, *_LISTS))
+        elif name.startswith(_CONTEXT) and len(name) > len(_CONTEXT):
+            given.setdefault("context", {})[name.removeprefix(_CONTEXT)] = value
+        elif name not in (*_NUMBERS, *_TEXTS):
+            known = ", ".join((*_NUMBERS, *_TEXTS, *_LISTS, f"{_CONTEXT}NAME"))
             raise BadRequestError(f"unknown parameter {name!r}; there are {known}")
         elif name in given:
             raise BadRequestError(f"{name} is given twice")
+        elif name in _TEXTS:
+            given[name] = value
         elif not (value.isascii() and value.isdigit() and len(value) < 10):
             raise BadRequestError(f"{name} is {value!r}; it must be a number")
         else:
