@@ -74,8 +74,8 @@ class Treatments:
         notes: list[str] = []
         served = self.scenarios.get(request.scenario)
         if served is None:
-            notes.append(f"scenario {request.scenario!r} is unknown; made as usual")
-            served = self.scenarios.usual
+            notes.append(f"scenario {request.scenario!r} is unknown; made as {EVENTS!r}")
+            served = self.scenarios.get(EVENTS) or self.scenarios.usual
         plan = served.plan
         if request.filters is not None:
             try:

@@ -80,7 +80,7 @@ def test_users_of_one_batch_are_served_each_in_their_way(recommender: Recommende
 
 def test_an_unknown_scenario_is_said_and_the_list_is_as_usual(recommender: Recommender) -> None:
     (made,) = recommender.answer(asked(scenario="homepage"))
-    assert made.degraded == "scenario 'homepage' is unknown; made as usual"
+    assert made.degraded == "scenario 'homepage' is unknown; made as 'default'"
     assert ids(made) == answered(recommender)
 
 
