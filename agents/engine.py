@@ -39,6 +39,7 @@ class Engine:
         erasures: str,
         receipts: str,
         requests: str,
+        decisions: str,
         holdings: Holdings = lambda _: (),
         encoding: schemas.Encoding = "msgpack",
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
@@ -56,6 +57,7 @@ class Engine:
         self._erasures = erasures
         self._receipts = receipts
         self._requests = requests
+        self._decisions = decisions
         self._holdings = holdings
         self._encoding = encoding
         self._clock_ms = clock_ms
@@ -195,11 +197,17 @@ class Engine:
             )
         for made in processed.recommendations:
             work.lists.append(self._list(made, partitions[made.user_id]))
+        for decision in processed.decisions:
+            work.decisions.append(self._decision(decision, partitions[decision.user_id]))
         work.stages["encode_records"] = time.thread_time() - began
 
     def _list(self, made: schemas.Recommendation, partition: int) -> Outgoing:
         value = schemas.encode(made, self._encoding)
         return Outgoing(self._recommendations, partition, made.user_id.encode(), value)
+
+    def _decision(self, decision: schemas.Decision, partition: int) -> Outgoing:
+        value = schemas.encode(decision)
+        return Outgoing(self._decisions, partition, decision.user_id.encode(), value)
 
     def _answer(
         self,
@@ -228,9 +236,12 @@ class Engine:
                 asked.append(Asked(request, record.topic, record.partition, record.offset))
                 work.asked_ms.append(record.timestamp_ms)
         if asked:
-            answers = self._recommender.answer_all(asked, states, work.stages)
+            answers, decisions = self._recommender.answer_all(asked, states, work.stages)
             for one, made in zip(asked, answers, strict=True):
                 work.answers.append(self._list(made, one.partition))
+            partitions = {one.request.user_id: one.partition for one in asked}
+            for decision in decisions:
+                work.decisions.append(self._decision(decision, partitions[decision.user_id]))
 
     def _reject(self, work: Work, record: Record, rejected: RejectedMessage) -> None:
         fields = record._asdict()

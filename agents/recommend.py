@@ -89,7 +89,7 @@ class RecommendAgent:
         now_ms = self._clock.observe((r.partition, r.timestamp_ms) for r in records)
         self.activity.enter(Stage.PUBLISH)
         changes = [(row.partition, row.key or b"", row.value) for row in work.rows]
-        also = [*work.lists, *work.answers, *work.dead, *work.receipts]
+        also = [*work.lists, *work.answers, *work.decisions, *work.dead, *work.receipts]
         if not await batches.confirm_membership(batch, self._session_s):
             return False
         if not await self._rows.write(changes, now_ms, also, term):

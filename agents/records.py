@@ -45,6 +45,8 @@ class Work:
     lists: list[Outgoing] = field(default_factory=list)
     answers: list[Outgoing] = field(default_factory=list)
     """Lists for requests."""
+    decisions: list[Outgoing] = field(default_factory=list)
+    """What lists were made from."""
     dead: list[Outgoing] = field(default_factory=list)
     receipts: list[Outgoing] = field(default_factory=list)
     """What became of requests for erasure."""
@@ -65,7 +67,7 @@ class Work:
 
     def records(self) -> list[Outgoing]:
         """Everything to publish."""
-        return self.rows + self.lists + self.answers + self.dead + self.receipts
+        return self.rows + self.lists + self.answers + self.decisions + self.dead + self.receipts
 
     def count(self, topic: str, outcome: str) -> None:
         """One more event of a topic with this outcome."""

@@ -21,6 +21,7 @@ from agents.feeds import ControlFeed, Feeds
 from agents.recommend import RecommendAgent
 from schemas import (
     DEAD_LETTERS,
+    DECISIONS,
     ERASURE_RECEIPTS,
     ERASURES,
     RECOMMENDATIONS,
@@ -73,7 +74,7 @@ def run(settings: Settings) -> None:
     """
     recommender = serving(settings)
     bundle = recommender.bundle
-    partitions = asyncio.run(topics.check(settings, without=topics.NOT_FOR_WORKERS))
+    partitions = asyncio.run(topics.check(settings, without=topics.not_for_workers(settings)))
     counts = asyncio.run(topics.describe(settings))
     encoder = load_text_encoder(settings, bundle)
     metrics = Metrics()
@@ -121,6 +122,7 @@ def build(
         erasures=erase,
         receipts=topic_name(settings.topic_prefix, ERASURE_RECEIPTS),
         requests=requests,
+        decisions=topic_name(settings.topic_prefix, DECISIONS),
         holdings=retention.holdings,
         encoding="json" if settings.output_encoding == "json" else "msgpack",
         partition_of=topics.partitioner(partitions),

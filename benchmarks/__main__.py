@@ -11,6 +11,7 @@ PARTS = (
     "recommender",
     "objectives",
     "reasons",
+    "decisions",
     "recovery",
     "retention",
     "worker",

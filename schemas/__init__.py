@@ -19,6 +19,7 @@ from schemas.dead_letters import (
     dead_letter,
     dead_letter_headers,
 )
+from schemas.decisions import Decision, Pin
 from schemas.duplicates import find_duplicate_key
 from schemas.errors import Reason, RejectedMessage
 from schemas.items import Item, ItemVector
@@ -44,6 +45,7 @@ from schemas.serving import EVENTS, Scenario
 from schemas.topics import (
     CLICKS,
     DEAD_LETTERS,
+    DECISIONS,
     DEFAULT_PARTITIONS,
     ERASURE_RECEIPTS,
     ERASURES,
@@ -62,6 +64,7 @@ from schemas.topics import (
 __all__ = [
     "CLICKS",
     "DEAD_LETTERS",
+    "DECISIONS",
     "DEFAULT_PARTITIONS",
     "ERASURES",
     "ERASURE_RECEIPTS",
@@ -82,6 +85,7 @@ __all__ = [
     "TOPICS",
     "Click",
     "DeadLetter",
+    "Decision",
     "Encoding",
     "ErasureReceipt",
     "ErasureRequest",
@@ -89,6 +93,7 @@ __all__ = [
     "Impression",
     "Item",
     "ItemVector",
+    "Pin",
     "Purchase",
     "RankedItem",
     "Reason",

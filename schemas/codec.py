@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from schemas.decisions import Decision
 from schemas.duplicates import find_duplicate_key
 from schemas.errors import Reason, RejectedMessage
 from schemas.items import Item, ItemVector
@@ -30,7 +31,7 @@ Encoding = Literal["msgpack", "json"]
 Event = TypeVar("Event", Click, Purchase)
 Plain = TypeVar("Plain", ErasureRequest, Impression, RecommendationRequest)
 Keyed = TypeVar("Keyed", Item, Scenario)
-Output = TypeVar("Output", Recommendation, DeadLetter, ErasureReceipt, ItemVector)
+Output = TypeVar("Output", Recommendation, Decision, DeadLetter, ErasureReceipt, ItemVector)
 
 MAX_VALUE_BYTES = 256 * 1024
 """An event is a few hundred bytes; a thousand times that is a mistake, and costs every reader."""
@@ -50,6 +51,7 @@ _KINDS: tuple[type[msgspec.Struct], ...] = (
     Recommendation,
     RecommendationRequest,
     DeadLetter,
+    Decision,
     ErasureRequest,
     ErasureReceipt,
     Item,

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from schemas.decisions import Decision
 from schemas.items import Item, ItemVector
 from schemas.messages import (
     Click,
@@ -107,6 +108,16 @@ RECOMMENDATIONS = Topic(
     message_timestamp_type="LogAppendTime",
     description="The fresh ranked list of a user, after every event of theirs.",
 )
+DECISIONS = Topic(
+    name="decisions",
+    value=Decision,
+    key="user_id",
+    written_by="stream-app",
+    cleanup_policy="delete",
+    retention_ms=7 * _DAY_MS,  # as long as the events that led to it
+    message_timestamp_type="LogAppendTime",
+    description="Internal: what lists were made from, for as many as the workers' setting says.",
+)
 DEAD_LETTERS = Topic(
     name="dead-letters",
     value=DeadLetter,
@@ -182,6 +193,7 @@ TOPICS: tuple[Topic, ...] = (
     IMPRESSIONS,
     REQUESTS,
     RECOMMENDATIONS,
+    DECISIONS,
     DEAD_LETTERS,
     ERASURES,
     ERASURE_RECEIPTS,

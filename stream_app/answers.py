@@ -6,7 +6,7 @@ Nothing is written: the seed items of a request are applied to a copy of the row
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from schemas.messages import RecommendationRequest
@@ -33,6 +33,8 @@ class Asked(NamedTuple):
 class Answer(NamedTuple):
     """A list for a request."""
 
+    asking: Asking
+    """The user, with the seed items in the row."""
     made: Made
     broken: bool
     """The encoder gave a vector that is not finite; it is made without it."""
@@ -51,10 +53,11 @@ class Answers:
         states: Mapping[str, UserState | None],
         now_ms: int,
         stages: dict[str, float],
+        kept: Collection[int] = (),
     ) -> list[Answer]:
         """An answer for each request, from the row of its user; None is a user never seen.
 
-        Adds processor seconds to `stages`.
+        Adds processor seconds to `stages`. `kept` is as in `Lists.make`.
         """
         began = time.thread_time()
         updates = [self._update(one.request, states.get(one.request.user_id), now_ms)
@@ -67,8 +70,11 @@ class Answers:
         ]
         # Whatever filters are on, what a list is made from is not recommended back.
         excluded = [(*one.request.exclude, *one.request.seed_items) for one in asked]
-        made = self._lists.make(asking, now_ms, stages, excluded)
-        return [Answer(one, update.broken) for one, update in zip(made, updates, strict=True)]
+        made = self._lists.make(asking, now_ms, stages, excluded, kept)
+        return [
+            Answer(of, one, update.broken)
+            for of, one, update in zip(asking, made, updates, strict=True)
+        ]
 
     def _update(
         self, request: RecommendationRequest, state: UserState | None, now_ms: int

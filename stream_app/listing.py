@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -11,11 +11,22 @@ import numpy as np
 
 from schemas import MAX_K, Experiment, RankedItem
 from stream_app.catalog import Catalog
-from stream_app.ranking import Pipelines, SeenIndex, UserBatch, user_batch
+from stream_app.ranking import Evidence, Pipeline, Pipelines, SeenIndex, UserBatch, user_batch
+from stream_app.ranking.batch import Indices
 from stream_app.treatments import Asking, Treatment, Treatments
 
 LENGTHS = (20, 50, MAX_K)
 """Lists for requests are made in these lengths and cut, so that few pipelines are needed."""
+
+
+class Basis(NamedTuple):
+    """What a list was made from."""
+
+    treatment: Treatment
+    pipeline: Pipeline
+    evidence: Evidence
+    causes: Indices
+    """Catalogue positions of what led to each candidate, -1 for none, `[n]`."""
 
 
 class Made(NamedTuple):
@@ -24,6 +35,8 @@ class Made(NamedTuple):
     items: tuple[RankedItem, ...]
     experiment: Experiment | None
     degraded: str | None
+    basis: Basis | None = None
+    """What it was made from, where that was to be kept."""
 
 
 class Lists:
@@ -51,10 +64,12 @@ class Lists:
         now_ms: int,
         stages: dict[str, float],
         excluded: Sequence[Sequence[str]] = (),
+        kept: Collection[int] = (),
     ) -> list[Made]:
         """A list for each, of the time `now_ms` (Unix ms); adds processor seconds to `stages`.
 
-        `excluded` has for each the ids of items that must not be in the list; empty: none.
+        `excluded` has for each the ids of items that must not be in the list; empty: none. For the
+        places in `kept`, what the list is made from is kept.
         """
         began = time.thread_time()
         states = [one.state for one in asking]
@@ -65,33 +80,52 @@ class Lists:
         stages["rank"] = stages.get("rank", 0.0) + time.thread_time() - began
         made: dict[int, Made] = {}
         for treatment, members in groups:
-            for k, places in self._by_length(asking, members).items():
+            for (k, keep), places in self._alike(asking, members, kept).items():
                 group = users if len(places) == len(asking) else users.only(np.array(places))
                 if treatment.terms is not group.terms:
                     group = replace(group, terms=treatment.terms)
-                lists = self._ranked(group, treatment, k, stages)
-                for place, items in zip(places, lists, strict=True):
+                lists, bases = self._ranked(group, treatment, k, stages, keep)
+                for place, items, basis in zip(places, lists, bases, strict=True):
                     request = asking[place].request
                     cut = items if request is None else items[: request.k]
-                    made[place] = Made(cut, treatment.experiment, treatment.degraded)
+                    made[place] = Made(cut, treatment.experiment, treatment.degraded, basis)
         return [made[place] for place in range(len(asking))]
 
-    def _by_length(self, asking: Sequence[Asking], members: list[int]) -> dict[int, list[int]]:
-        """Places by the length of the shortest lists that are long enough."""
-        places: dict[int, list[int]] = {}
+    def _alike(
+        self, asking: Sequence[Asking], members: list[int], kept: Collection[int]
+    ) -> dict[tuple[int, bool], list[int]]:
+        """Places by the length of the shortest lists that are long enough, and whether to keep."""
+        places: dict[tuple[int, bool], list[int]] = {}
         for place in members:
             request = asking[place].request
             wanted = self._k if request is None else request.k
             k = next((length for length in self._lengths if length >= wanted), wanted)
-            places.setdefault(k, []).append(place)
+            places.setdefault((k, place in kept), []).append(place)
         return places
 
     def _ranked(
-        self, users: UserBatch, treatment: Treatment, k: int, stages: dict[str, float]
-    ) -> list[tuple[RankedItem, ...]]:
+        self,
+        users: UserBatch,
+        treatment: Treatment,
+        k: int,
+        stages: dict[str, float],
+        keep: bool,
+    ) -> tuple[list[tuple[RankedItem, ...]], Sequence[Basis | None]]:
         pipeline, builder = self._pipelines.get(treatment.plan, k)
-        ranked = pipeline.rank(users, stages)
+        kept: list[Evidence] | None = [] if keep else None
+        ranked = pipeline.rank(users, stages, kept)
         began = time.thread_time()
         lists = builder.build(ranked, users)
+        bases: Sequence[Basis | None] = [None] * len(users)
+        if kept is not None:
+            bases = [
+                Basis(
+                    treatment,
+                    pipeline,
+                    one,
+                    builder.causes(users.rows(row, row + 1), one.items[None, :])[0],
+                )
+                for row, one in enumerate(kept)
+            ]
         stages["build"] = stages.get("build", 0.0) + time.thread_time() - began
-        return lists
+        return lists, bases

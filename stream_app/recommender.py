@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from schemas.decisions import Decision
 from schemas.messages import (
     Click,
     Purchase,
@@ -27,8 +28,9 @@ from schemas.messages import (
 from stream_app.advance import Advancer, UserUpdate
 from stream_app.answers import Answers, Asked
 from stream_app.bundle import Bundle, load_bundle
+from stream_app.decisions import decision_of, is_kept
 from stream_app.errors import UserError
-from stream_app.listing import Lists
+from stream_app.listing import Lists, Made
 from stream_app.live_catalogue import CatalogueStatus, LiveCatalogue
 from stream_app.objectives import Objectives
 from stream_app.plan import DEFAULT_FILTERS, NEXT_EVENT, Plan
@@ -68,6 +70,8 @@ class Processed:
     """What was done with each message."""
     stages: dict[str, float]
     """Processor seconds of the calling thread in `apply`, `encode`, `retrieve`, `rank`, `build`."""
+    decisions: list[Decision]
+    """What lists were made from, for the share of them of which it is kept."""
 
 
 class Recommender:
@@ -82,13 +86,15 @@ class Recommender:
         objectives: Objectives = NEXT_EVENT,
         clock: Callable[[], int] | None = None,
         room: int | None = None,
+        decisions: float = 0.0,
     ) -> None:
         """Lists hold `k` items and leave out what `filters` (names) forbid.
 
         `objectives` are what they should be good at beside the next event; `clock` gives the Unix
         ms of lists, at which items are available; at most `room` items that the release does not
-        have may join. Raises UserError for an unknown filter, and for values of actions where the
-        bundle has no action head.
+        have may join. Of a share `decisions` of all lists it is kept what they were made from.
+        Raises UserError for an unknown filter, and for values of actions where the bundle has no
+        action head.
         """
         spec = bundle.manifest.encoder
         needed = spec.features
@@ -108,6 +114,7 @@ class Recommender:
         self._seen = SeenIndex(bundle.catalog)
         self._live = LiveStores.of(bundle)
         self._k = k
+        self._kept_share = decisions
         self._pipelines = Pipelines(bundle, self._live)
         plan = Plan(filters=tuple(filters), objectives=objectives)
         self._pipelines.get(plan, k)
@@ -161,27 +168,29 @@ class Recommender:
     def answer(self, *requests: RecommendationRequest) -> list[Recommendation]:
         """A list for each request, of the users whose rows `recommend` keeps."""
         asked = [Asked(one, "memory", 0, next(self._offsets)) for one in requests]
-        return self.answer_all(asked, self._memory, {})
+        return self.answer_all(asked, self._memory, {})[0]
 
     def answer_all(
         self,
         asked: Sequence[Asked],
         states: Mapping[str, UserState | None],
         stages: dict[str, float],
-    ) -> list[Recommendation]:
+    ) -> tuple[list[Recommendation], list[Decision]]:
         """A list for each request; `states` holds the row of every user asked for, as `process`.
 
-        Adds processor seconds of the calling thread to `stages`.
+        Also the decisions of those lists of which they are kept. Adds processor seconds of the
+        calling thread to `stages`.
         """
         now_ms = self._begin()
-        answers = self._answers.make(asked, states, now_ms, stages)
+        ids = [rec_id(one.request.user_id, one) for one in asked]
+        answers = self._answers.make(asked, states, now_ms, stages, self._kept(ids))
         model = self._serving_model()
         made = []
-        for one, answer in zip(asked, answers, strict=True):
+        for one, list_id, answer in zip(asked, ids, answers, strict=True):
             user_id, state = one.request.user_id, states.get(one.request.user_id)
             made.append(
                 Recommendation(
-                    rec_id=rec_id(user_id, one),
+                    rec_id=list_id,
                     user_id=user_id,
                     items=answer.made.items,
                     model=model,
@@ -192,7 +201,8 @@ class Recommender:
                     degraded=_NOT_FINITE if answer.broken else answer.made.degraded,
                 )
             )
-        return made
+        asking = [answer.asking for answer in answers]
+        return made, self._decisions(made, asking, [answer.made for answer in answers])
 
     def explain(self, user: str | UserState, item_id: str | None = None) -> Explanation:
         """Why the list of a user, an id that `recommend` keeps or a row, is as it is; or one item.
@@ -223,9 +233,9 @@ class Recommender:
         self._advancer.advance(updates.values())
         stages = {"apply": applied - began, "encode": time.thread_time() - applied}
         newest = {source.message.user_id: source for source in messages}
-        made = self._recommend(updates, newest, stages) if messages else []
+        made, decisions = self._recommend(updates, newest, stages) if messages else ([], [])
         rows = {user: update.state for user, update in updates.items()}
-        return Processed(rows, made, outcomes, stages)
+        return Processed(rows, made, outcomes, stages, decisions)
 
     def _apply(
         self, messages: Sequence[SourceMessage], states: Mapping[str, UserState | None]
@@ -281,15 +291,16 @@ class Recommender:
         updates: Mapping[str, UserUpdate],
         newest: Mapping[str, SourceMessage],
         stages: dict[str, float],
-    ) -> list[Recommendation]:
+    ) -> tuple[list[Recommendation], list[Decision]]:
         now_ms = self._begin()
         asking = [Asking(user_id, update.state) for user_id, update in updates.items()]
-        lists = self._lists.make(asking, now_ms, stages)
+        ids = [rec_id(user_id, newest[user_id]) for user_id in updates]
+        lists = self._lists.make(asking, now_ms, stages, kept=self._kept(ids))
         began = time.thread_time()
         model = self._serving_model()
         made = [
             Recommendation(
-                rec_id=rec_id(user_id, newest[user_id]),
+                rec_id=list_id,
                 user_id=user_id,
                 items=one.items,
                 model=model,
@@ -299,10 +310,25 @@ class Recommender:
                 experiment=one.experiment,
                 degraded=_NOT_FINITE if update.broken else one.degraded,
             )
-            for (user_id, update), one in zip(updates.items(), lists, strict=True)
+            for (user_id, update), list_id, one in zip(updates.items(), ids, lists, strict=True)
         ]
+        decisions = self._decisions(made, asking, lists)
         stages["build"] += time.thread_time() - began
-        return made
+        return made, decisions
+
+    def _kept(self, ids: Sequence[str]) -> Collection[int]:
+        """The places of lists whose decisions are kept."""
+        share = self._kept_share
+        return {place for place, one in enumerate(ids) if is_kept(one, share)} if share else ()
+
+    def _decisions(
+        self, made: Sequence[Recommendation], asking: Sequence[Asking], lists: Sequence[Made]
+    ) -> list[Decision]:
+        return [
+            decision_of(one, of, how.basis, self.bundle)
+            for one, of, how in zip(made, asking, lists, strict=True)
+            if how.basis is not None
+        ]
 
     def _check(self, plan: Plan) -> None:
         """Raise UserError for a plan that this release cannot do."""

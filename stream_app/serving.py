@@ -29,4 +29,5 @@ def serving(settings: Settings) -> Recommender:
         filters=settings.filter_names,
         objectives=settings.objectives,
         room=settings.catalogue_room,
+        decisions=settings.decisions,
     )

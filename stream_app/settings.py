@@ -96,6 +96,9 @@ class Settings:
         "",
         "what events are worth by action, `purchase=5 view=0.5`; the bundle needs an action head",
     )
+    decisions: float = _setting(
+        0.0, "share of lists for which the topic `decisions` keeps what they were made from, 0 to 1"
+    )
     output_encoding: str = _setting("msgpack", "encoding of recommendations: `msgpack` or `json`")
     batch_max: int = _setting(256, "events handled together at most; a batch never waits to fill")
     state_store: str = _setting(
@@ -135,6 +138,7 @@ class Settings:
         for name, low, high in (
             ("list_length", 1, 1000),
             ("catalogue_room", 0, 10_000_000),
+            ("decisions", 0, 1),
             ("batch_max", 1, 10_000),
             ("user_retention_days", 0, 36_500),
             (

@@ -36,6 +36,10 @@ COMMANDS = {
     "explain": ("stream_app.cli.explain", "Say why a user's list is as it is."),
     "gateway": ("stream_app.cli.gateway", "Take events and give lists over HTTP."),
     "produce": ("stream_app.cli.produce", "Send events to the clicks and purchases topics."),
+    "replay-decision": (
+        "stream_app.cli.replay_decision",
+        "Make a past list again, and compare.",
+    ),
     "request": ("stream_app.cli.request", "Ask for a list of a user, and print it."),
     "scenarios": ("stream_app.cli.scenarios", "Say how lists are made, while workers run."),
     "schemas": ("stream_app.cli.schemas", "Generate or check the published message schemas."),

@@ -2,7 +2,7 @@
 
 from stream_app.ranking.batch import UserBatch, user_batch
 from stream_app.ranking.lists import ListBuilder
-from stream_app.ranking.pipeline import Pipeline, Ranked
+from stream_app.ranking.pipeline import Evidence, Pipeline, Ranked
 from stream_app.ranking.pipelines import Pipelines
 from stream_app.ranking.seen import SeenIndex
 from stream_app.ranking.terms import FREE, Quota, Terms
@@ -16,6 +16,7 @@ from stream_app.ranking.wiring import (
 __all__ = [
     "FILTERS",
     "FREE",
+    "Evidence",
     "ListBuilder",
     "LiveStores",
     "Pipeline",

@@ -9,7 +9,7 @@ import numpy as np
 
 from schemas.messages import RankedItem
 from stream_app.catalog import Catalog
-from stream_app.ranking.batch import NONE, UserBatch
+from stream_app.ranking.batch import NONE, Indices, UserBatch
 from stream_app.ranking.explain import led_to
 from stream_app.ranking.live.transitions import TransitionStore
 from stream_app.ranking.pipeline import Ranked
@@ -51,8 +51,15 @@ class ListBuilder:
 
     def build(self, ranked: Ranked, users: UserBatch) -> list[tuple[RankedItem, ...]]:
         """One tuple of items for each of the `R` users."""
+        return self.of(ranked, self.causes(users, ranked.items))
+
+    def causes(self, users: UserBatch, items: Indices) -> Indices:
+        """The last item of each user that led to each of `items` `[R, m]`; -1 for none."""
+        return led_to(users, items, self._transitions, self._recent)
+
+    def of(self, ranked: Ranked, causes: Indices) -> list[tuple[RankedItem, ...]]:
+        """The same from known `causes` `[R, k]`."""
         ids = self._catalog.ids
-        causes = led_to(users, ranked.items, self._transitions, self._recent)
         reasons: dict[int, tuple[str, ...]] = {
             cause: (f"after {ids[cause]}",) for cause in np.unique(causes).tolist() if cause >= 0
         }

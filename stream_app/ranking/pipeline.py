@@ -7,7 +7,7 @@ list is full while enough permitted items exist.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,6 +23,8 @@ from stream_app.ranking.stages import Filter, Reranker, Scorer, Source
 # Two bytes a cell of the grid: fifteen sources, and the bit of the filters.
 FORBIDDEN = np.uint16(0x8000)
 MAX_SOURCES = 15
+TERMS = "terms"
+"""Beside the names of scorers: what the terms of the batch added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,19 @@ class Weighted:
 
     weight: float
     scorer: Scorer
+
+
+class Evidence(NamedTuple):
+    """What the list of one user is made from: the `n` candidates that nothing keeps out."""
+
+    scorers: tuple[str, ...]
+    """Names of those that took part; `TERMS` for what the terms added."""
+    items: Indices
+    """Catalogue positions `[n]`, in the order in which the sources proposed them."""
+    proposed: NDArray[np.uint16]
+    """Which sources proposed the item, as `Ranked.sources`, `[n]`."""
+    parts: Floats
+    """What each scorer added to the score `[S, n]`, in nats."""
 
 
 class Stages(NamedTuple):
@@ -94,15 +109,20 @@ class Pipeline:
             self._catalog,
         )
 
-    def rank(self, users: UserBatch, seconds: dict[str, float]) -> Ranked:
-        """Rank for one or more users; adds the time of sources and of the rest to `seconds`."""
+    def rank(
+        self, users: UserBatch, seconds: dict[str, float], kept: list[Evidence] | None = None
+    ) -> Ranked:
+        """Rank for one or more users; adds the time of sources and of the rest to `seconds`.
+
+        With `kept`, what each list was made from is appended there, in the order of the users.
+        """
         began = time.thread_time()
         retrieved = seconds.setdefault("retrieve", 0.0)
         most = self.grid.rows_at_once(len(self._catalog))
         rows = -(-len(users) // -(-len(users) // most))  # in chunks of about the same size
         try:
             chunks = [
-                self._full(users.rows(start, start + rows), seconds)
+                self._full(users.rows(start, start + rows), seconds, kept)
                 for start in range(0, len(users), rows)
             ]
         except BaseException:
@@ -112,19 +132,32 @@ class Pipeline:
         seconds["rank"] = seconds.get("rank", 0.0) + elapsed - (seconds["retrieve"] - retrieved)
         return Ranked(*map(np.concatenate, zip(*chunks, strict=True)))
 
-    def _full(self, users: UserBatch, seconds: dict[str, float]) -> Ranked:
+    def _full(
+        self, users: UserBatch, seconds: dict[str, float], kept: list[Evidence] | None
+    ) -> Ranked:
         """Rank a chunk, and once more with the last resort for users left short."""
-        ranked = self._ranked(users, self.sources[: self._regular], seconds)
+        evidence: list[Evidence] | None = None if kept is None else []
+        ranked = self._ranked(users, self.sources[: self._regular], seconds, evidence)
         short = np.flatnonzero(ranked.items[:, -1] == NONE)
         if len(short):
-            again = self._ranked(users.only(short), self.sources, seconds)
+            more: list[Evidence] | None = None if kept is None else []
+            again = self._ranked(users.only(short), self.sources, seconds, more)
+            if evidence and more:
+                for row, one in zip(short.tolist(), more, strict=True):
+                    evidence[row] = one
             ranked.items[short] = again.items
             ranked.scores[short] = again.scores
             ranked.sources[short] = again.sources
+        if kept is not None and evidence is not None:
+            kept += evidence
         return ranked
 
     def _ranked(
-        self, users: UserBatch, sources: Sequence[Source], seconds: dict[str, float]
+        self,
+        users: UserBatch,
+        sources: Sequence[Source],
+        seconds: dict[str, float],
+        kept: list[Evidence] | None,
     ) -> Ranked:
         self.grid.fit(len(users), len(self._catalog))
         forbidden = self._forbid(users)
@@ -132,7 +165,10 @@ class Pipeline:
         proposals = [source.propose(users) for source in sources]
         seconds["retrieve"] += time.thread_time() - began
         pool = self._pool(users, proposals)
-        ranking = Ranking(pool.items, self._score(pool))
+        parts: list[Floats] = []
+        ranking = Ranking(pool.items, self._score(pool, None if kept is None else parts))
+        if kept is not None:
+            kept += self._evidence(pool, parts)
         for reranker in self._rerankers:
             ranking = reranker.rerank(ranking, users)
         ranked = self._cut(ranking)
@@ -176,16 +212,34 @@ class Pipeline:
                 pool.open[:, columns] &= allowed.take(proposal.items)
         return pool
 
-    def _score(self, pool: Pool) -> Floats:
+    def _score(self, pool: Pool, parts: list[Floats] | None) -> Floats:
+        """The sum of all scores; what each scorer and the terms add goes into `parts`."""
         scores = np.zeros(pool.items.shape, np.float32)
         for one in self._scorers:
             if not one.weight:  # nothing times a score that is not finite is not nothing
                 continue
-            scores += one.scorer.score(pool) * np.float32(one.weight)
+            part = one.scorer.score(pool) * np.float32(one.weight)
+            scores += part
+            if parts is not None:
+                parts.append(part)
         if pool.users.terms.boosts is not None:
-            scores += pool.users.terms.boosts.take(pool.items)
+            part = pool.users.terms.boosts.take(pool.items)
+            scores += part
+            if parts is not None:
+                parts.append(part)
         scores[~pool.open] = -np.inf
         return scores
+
+    def _evidence(self, pool: Pool, parts: list[Floats]) -> Iterator[Evidence]:
+        """What the list of each user will be made from."""
+        names = [one.scorer.name for one in self._scorers if one.weight]
+        if len(parts) > len(names):
+            names.append(TERMS)
+        marks = self.grid.marks.take(pool.cells)
+        for row, held in enumerate(pool.open):
+            scores = [part[row, held] for part in parts]
+            stacked = np.stack(scores) if scores else np.zeros((0, int(held.sum())), np.float32)
+            yield Evidence(tuple(names), pool.items[row, held], marks[row, held], stacked)
 
     def _cut(self, ranking: Ranking) -> Ranked:
         """The first `k` columns, with the sources of each item."""

@@ -115,9 +115,9 @@ def build_pipeline(
         bundle.catalog,
         sources=_sources(bundle, live, plan, k, within or Within(bundle.catalog)),
         last_resort=Popular(bundle.catalog, bundle.priors.popularity, k),
-        filters=[*map(_filter, plan.filters), Excluded()],
+        filters=[*filters_of(plan), Excluded()],
         scorers=_scorers(bundle, live, plan),
-        rerankers=_rerankers(bundle.catalog, plan.objectives, k),
+        rerankers=rerankers_of(bundle.catalog, plan, k),
         k=k,
         grid=grid,
     )
@@ -179,10 +179,16 @@ def _action_value(bundle: Bundle, objectives: Objectives) -> list[Weighted]:
     return [Weighted(1.0, ActionValue(bundle.action_head, bundle.catalog, values))]
 
 
-def _rerankers(catalog: Catalog, objectives: Objectives, k: int) -> list[Reranker]:
-    if not objectives.diversity:
+def rerankers_of(catalog: Catalog, plan: Plan, k: int) -> list[Reranker]:
+    """What orders candidates, in turn, into lists of `k` items."""
+    if not plan.objectives.diversity:
         return [Best(k + RESERVE)]
-    return [Best(k + DIVERSE_RESERVE), Diverse(catalog, objectives.diversity, k)]
+    return [Best(k + DIVERSE_RESERVE), Diverse(catalog, plan.objectives.diversity, k)]
+
+
+def filters_of(plan: Plan) -> list[Filter]:
+    """What keeps items out of every list, whoever asks; raises UserError."""
+    return [_filter(name) for name in plan.filters]
 
 
 def vote_weights(votes: int) -> tuple[float, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from schemas import (
     CLICKS,
     DEAD_LETTERS,
+    DECISIONS,
     ERASURES,
     IMPRESSIONS,
     PURCHASES,
@@ -66,7 +67,9 @@ def retention_of(settings: Settings, found: Configs) -> Retention:
 
 def holding_topics(settings: Settings) -> list[str]:
     """Topics with records of users that go by their age."""
-    topics = (CLICKS, PURCHASES, IMPRESSIONS, REQUESTS, RECOMMENDATIONS, DEAD_LETTERS, ERASURES)
+    topics = (
+        CLICKS, PURCHASES, IMPRESSIONS, REQUESTS, RECOMMENDATIONS, DECISIONS, DEAD_LETTERS, ERASURES
+    )  # fmt: skip
     return [topic_name(settings.topic_prefix, topic) for topic in topics]
 
 

@@ -28,6 +28,7 @@ from aiokafka.partitioner import murmur2
 from schemas import (
     CLICKS,
     DEAD_LETTERS,
+    DECISIONS,
     ERASURE_RECEIPTS,
     ERASURES,
     IMPRESSIONS,
@@ -67,12 +68,16 @@ USER_TOPICS = (
     REQUESTS,
     ERASURES,
     RECOMMENDATIONS,
+    DECISIONS,
     DEAD_LETTERS,
     ERASURE_RECEIPTS,
 )
 """Topics that share the partitions of the user rows: an output goes to its event's partition."""
-NOT_FOR_WORKERS = (IMPRESSIONS,)
-"""Topics that a worker neither reads nor writes, and needs no right to."""
+
+
+def not_for_workers(settings: Settings) -> tuple[Topic, ...]:
+    """Topics that a worker with these settings neither reads nor writes, and needs no right to."""
+    return (IMPRESSIONS,) if settings.decisions else (IMPRESSIONS, DECISIONS)
 
 
 class TopicsError(UserError):

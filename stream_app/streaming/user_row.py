@@ -25,7 +25,7 @@ from stream_app.streaming import topics
 from stream_app.streaming.merge import Merge
 from stream_app.streaming.reading import TopicReader, topic_reader
 from stream_app.streaming.rows import unseal
-from stream_app.streaming.topics import NOT_FOR_WORKERS, changelog_topic
+from stream_app.streaming.topics import changelog_topic, not_for_workers
 from stream_app.users.codec import decode_state
 from stream_app.users.erasure import Erasure, begun_after
 from stream_app.users.state import UserState
@@ -54,7 +54,8 @@ async def read_user(settings: Settings, user_id: str) -> StoredUser:
     `NoBrokerError`, `AccessError`, `StalledError`, and errors of the Kafka client.
     """
     user = user_id.encode()
-    number = topics.partitioner(await topics.check(settings, without=NOT_FOR_WORKERS))(user)
+    partitions = await topics.check(settings, without=not_for_workers(settings))
+    number = topics.partitioner(partitions)(user)
     changelog = changelog_topic(settings.app_id)
     requests, lists = (
         topic_name(settings.topic_prefix, one) for one in (ERASURES, RECOMMENDATIONS)

@@ -16,6 +16,7 @@ import msgspec
 import schemas
 from schemas import (
     DEAD_LETTERS,
+    DECISIONS,
     ERASURES,
     IMPRESSIONS,
     RECOMMENDATIONS,
@@ -112,6 +113,7 @@ async def verify_erased(
         topic_name(settings.topic_prefix, IMPRESSIONS),
         topic_name(settings.topic_prefix, REQUESTS),
         topic_name(settings.topic_prefix, RECOMMENDATIONS),
+        topic_name(settings.topic_prefix, DECISIONS),
         topic_name(settings.topic_prefix, DEAD_LETTERS),
     ]
     changelog = changelog_topic(settings.app_id)

@@ -24,6 +24,7 @@ import faust
 from agents.engine import Engine, Outgoing, Record
 from schemas import (
     DEAD_LETTERS,
+    DECISIONS,
     ERASURE_RECEIPTS,
     ERASURES,
     RECOMMENDATIONS,
@@ -96,6 +97,7 @@ def _agent(app: faust.App, settings: Settings, partitions: int) -> None:
         erasures=topic_name(settings.topic_prefix, ERASURES),
         receipts=topic_name(settings.topic_prefix, ERASURE_RECEIPTS),
         requests=topic_name(settings.topic_prefix, REQUESTS),
+        decisions=topic_name(settings.topic_prefix, DECISIONS),
     )
     outputs = {
         name: app.topic(name, **RAW)

@@ -44,6 +44,7 @@ def make_engine(now_ms: int) -> Engine:
         erasures="erasures",
         receipts="erasure-receipts",
         requests="recommendation-requests",
+        decisions="decisions",
         clock_ms=lambda: now_ms,
     )
 

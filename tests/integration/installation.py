@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient
 from agents.engine import Engine, Outgoing, Record
 from schemas import (
     DEAD_LETTERS,
+    DECISIONS,
     ERASURE_RECEIPTS,
     ERASURES,
     RECOMMENDATIONS,
@@ -66,6 +67,7 @@ class Installation:
             erasures=self.erasures,
             receipts=topic_name(settings.topic_prefix, ERASURE_RECEIPTS),
             requests=topic_name(settings.topic_prefix, REQUESTS),
+            decisions=topic_name(settings.topic_prefix, DECISIONS),
         )
 
     def send(self, events: Sequence[Click | Purchase]) -> None:

@@ -38,6 +38,7 @@ def make_engine(
         erasures="erasures",
         receipts="erasure-receipts",
         requests="recommendation-requests",
+        decisions="decisions",
         holdings=lambda at_ms: (Remaining("clicks", at_ms + 1),),
         encoding=encoding,
         clock_ms=lambda: NOW,

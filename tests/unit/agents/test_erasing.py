@@ -48,6 +48,7 @@ def engine() -> Engine:
         erasures="erasures",
         receipts="erasure-receipts",
         requests="recommendation-requests",
+        decisions="decisions",
         holdings=lambda at_ms: (Remaining("clicks", at_ms + 1),),
         clock_ms=lambda: NOW,
     )

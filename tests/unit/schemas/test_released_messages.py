@@ -15,12 +15,14 @@ from schemas import (
     TOPICS,
     Click,
     DeadLetter,
+    Decision,
     ErasureReceipt,
     ErasureRequest,
     Experiment,
     Impression,
     Item,
     ItemVector,
+    Pin,
     Purchase,
     RankedItem,
     Recommendation,
@@ -170,6 +172,42 @@ RELEASED: dict[str, dict[str, msgspec.Struct]] = {
             headers=(("trace", b"\x00\x01"), ("empty", None)),
             truncated=("headers",),
         ),
+        "decision_minimal": Decision(
+            rec_id="r",
+            user_id="u",
+            made_ms=1,
+            release="m@1",
+            row=b"",
+            plan="{}",
+            length=10,
+            items=(),
+            sources=(),
+            proposed=b"",
+            scorers=(),
+            parts=b"",
+            causes=(),
+        ),
+        "decision_full": Decision(
+            rec_id="0123456789abcdef01234567",
+            user_id="user-é",
+            made_ms=1_700_000_000_000,
+            release="shop@1.2.3",
+            row=b"\x81\xa1v\x01",
+            plan='{"filters":["bought"]}',
+            length=20,
+            request=RecommendationRequest(user_id="user-é", request_id="q-1", k=3),
+            items=("i1", "i2"),
+            sources=("personal", "trending"),
+            proposed=b"\x01\x00\x03\x00",
+            scorers=("affinity", "terms"),
+            parts=b"\x00\x00\x80\x3f" * 4,
+            causes=("", "i1"),
+            vectors={"i2": b"\x00\x00\x80\x3f"},
+            pins=(Pin(1, "i2"),),
+            quotas=((2, b"\x00\x01"),),
+            experiment=Experiment("weights", "b"),
+            degraded="why not",
+        ),
         "item_minimal": Item(item_id="i1"),
         "item_full": Item(
             item_id="item/7",
@@ -229,7 +267,7 @@ def read(payload: bytes, like: msgspec.Struct) -> msgspec.Struct:
             assert name == key
             assert message is not None
             return message
-    assert isinstance(like, Recommendation | DeadLetter | ErasureReceipt | ItemVector)
+    assert isinstance(like, Recommendation | Decision | DeadLetter | ErasureReceipt | ItemVector)
     return decode_output(type(like), payload)
 
 
