@@ -84,6 +84,37 @@ class Trigger(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, gc=
     event_id: str | None = None
 
 
+class ScorePart(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What one scorer adds to the score of an item."""
+
+    scorer: str
+    score: float
+    """Nats, the weight of the scorer included."""
+    lift: float
+    """The same less its mean over the candidates: what sets the item apart from them."""
+    share: float
+    """Of all positive lifts, 0 to 1; 0 for a part that speaks against the item."""
+
+
+class EventCause(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A past event of the user that carried an item."""
+
+    item_id: str | None
+    """Null for an item that the catalogue does not hold."""
+    action: str
+    timestamp_ms: int
+    contribution: float
+    """How much lower the score is without the event, nats."""
+
+
+class ItemExplanation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Why an item is in a list, exactly."""
+
+    parts: tuple[ScorePart, ...]
+    causes: tuple[EventCause, ...] = ()
+    """The strongest first; only events that raise the score."""
+
+
 class RankedItem(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One place of a ranked list."""
 
@@ -94,6 +125,8 @@ class RankedItem(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     sources: tuple[str, ...] = ()
     """The candidate sources that proposed the item."""
     reasons: tuple[str, ...] = ()
+    explanation: ItemExplanation | None = None
+    """Where a request asked for it."""
 
 
 class ServingModel(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -157,6 +190,8 @@ class RecommendationRequest(msgspec.Struct, kw_only=True, frozen=True, omit_defa
     """The list holds items of these categories only; empty: as the scenario says."""
     filters: FilterNames | None = None
     """What is not recommended again, such as `clicked:30d`; null: as the scenario says."""
+    explain: bool = False
+    """Whether the answer says exactly why each item is in it, which takes time."""
 
 
 class ErasureRequest(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from schemas import MAX_K, Experiment, RankedItem
+from schemas import MAX_K, RankedItem
 from stream_app.catalog import Catalog
 from stream_app.ranking import Evidence, Pipeline, Pipelines, SeenIndex, UserBatch, user_batch
 from stream_app.ranking.batch import Indices
@@ -33,8 +33,9 @@ class Made(NamedTuple):
     """A list, and how it came about."""
 
     items: tuple[RankedItem, ...]
-    experiment: Experiment | None
-    degraded: str | None
+    treatment: Treatment
+    length: int
+    """Of the lists of its pipeline."""
     basis: Basis | None = None
     """What it was made from, where that was to be kept."""
 
@@ -88,7 +89,7 @@ class Lists:
                 for place, items, basis in zip(places, lists, bases, strict=True):
                     request = asking[place].request
                     cut = items if request is None else items[: request.k]
-                    made[place] = Made(cut, treatment.experiment, treatment.degraded, basis)
+                    made[place] = Made(cut, treatment, k, basis)
         return [made[place] for place in range(len(asking))]
 
     def _alike(

@@ -21,12 +21,13 @@ from schemas.decisions import Decision
 from schemas.messages import (
     Click,
     Purchase,
+    RankedItem,
     Recommendation,
     RecommendationRequest,
     ServingModel,
 )
 from stream_app.advance import Advancer, UserUpdate
-from stream_app.answers import Answers, Asked
+from stream_app.answers import Answer, Answers, Asked
 from stream_app.bundle import Bundle, load_bundle
 from stream_app.decisions import decision_of, is_kept
 from stream_app.errors import UserError
@@ -36,10 +37,10 @@ from stream_app.objectives import Objectives
 from stream_app.plan import DEFAULT_FILTERS, NEXT_EVENT, Plan
 from stream_app.ranking import LiveStores, Pipelines, SeenIndex
 from stream_app.ranking.live import caps
-from stream_app.reasons import Explainer, Explanation
+from stream_app.reasons import Explainer, Explanation, explained
 from stream_app.retrieval import LiveIndex
 from stream_app.source_messages import SourceMessage, rec_id, source_event, trigger
-from stream_app.treatments import Asking, Treatments
+from stream_app.treatments import Asking, Treatment, Treatments
 from stream_app.users.features import FEATURES
 from stream_app.users.state import (
     Outcome,
@@ -192,13 +193,13 @@ class Recommender:
                 Recommendation(
                     rec_id=list_id,
                     user_id=user_id,
-                    items=answer.made.items,
+                    items=self._explained(answer) if one.request.explain else answer.made.items,
                     model=model,
                     generated_at_ms=now_ms,
                     request_id=one.request.request_id,
                     applied=state.offsets if state is not None else {},
-                    experiment=answer.made.experiment,
-                    degraded=_NOT_FINITE if answer.broken else answer.made.degraded,
+                    experiment=answer.made.treatment.experiment,
+                    degraded=_NOT_FINITE if answer.broken else answer.made.treatment.degraded,
                 )
             )
         asking = [answer.asking for answer in answers]
@@ -216,9 +217,17 @@ class Recommender:
         now_ms = self._begin()
         user_id = user if isinstance(user, str) else ""
         treatment = self.treatments.of(Asking(user_id, state), now_ms)
-        pipeline, _ = self._pipelines.get(treatment.plan, self._k)
-        explainer = Explainer(self.bundle, self._advancer, self._seen, pipeline, treatment.terms)
-        return explainer.explain(state, item_id)
+        return self._explainer(treatment, self._k).explain(state, item_id)
+
+    def _explained(self, answer: Answer) -> tuple[RankedItem, ...]:
+        """The items of an answer, each with why it is there."""
+        made = answer.made
+        explainer = self._explainer(made.treatment, made.length)
+        return explained(made.items, explainer.of_list(answer.asking.state, made.items))
+
+    def _explainer(self, treatment: Treatment, k: int) -> Explainer:
+        pipeline, _ = self._pipelines.get(treatment.plan, k)
+        return Explainer(self.bundle, self._advancer, self._seen, pipeline, treatment.terms)
 
     def process(
         self, messages: Sequence[SourceMessage], states: Mapping[str, UserState | None]
@@ -307,8 +316,8 @@ class Recommender:
                 generated_at_ms=now_ms,
                 trigger=trigger(newest[user_id]),
                 applied=update.state.offsets,
-                experiment=one.experiment,
-                degraded=_NOT_FINITE if update.broken else one.degraded,
+                experiment=one.treatment.experiment,
+                degraded=_NOT_FINITE if update.broken else one.treatment.degraded,
             )
             for (user_id, update), list_id, one in zip(updates.items(), ids, lists, strict=True)
         ]

@@ -14,6 +14,7 @@ import msgspec
 from schemas import (
     MAX_K,
     RECOMMENDATIONS,
+    ItemExplanation,
     Recommendation,
     RecommendationRequest,
     RejectedMessage,
@@ -44,6 +45,7 @@ from stream_app.streaming.clients import Follower, event_sender, follower
               )  # fmt: skip
 @click.option("--context", multiple=True, metavar="NAME=VALUE",
               help="What is known of the situation; repeatable.")  # fmt: skip
+@click.option("--explain", is_flag=True, help="Say exactly why each item is in the list.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=10, show_default=True,
               help="Seconds to wait; it is the deadline of the request as well.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
@@ -57,6 +59,7 @@ def command(
     categories: tuple[str, ...],
     filters: tuple[str, ...],
     context: tuple[str, ...],
+    explain: bool,
     timeout: float,
     as_json: bool,
     **flags: Any,
@@ -76,6 +79,7 @@ def command(
         categories=categories,
         filters=filters or None,
         context=parse_context(context) or None,
+        explain=explain,
     )
     try:  # bounds that only the message knows, such as how many items may be excluded
         msgspec.convert(msgspec.to_builtins(request), RecommendationRequest)
@@ -115,6 +119,12 @@ async def _answer(records: Follower, request_id: str) -> Recommendation:
                 return made
 
 
+def _explained(why: ItemExplanation) -> list[str]:
+    parts = (f"{one.scorer} {one.score:+.2f} ({one.lift:+.2f})" for one in why.parts)
+    causes = (f"{one.action} {one.item_id} {one.contribution:+.2f}" for one in why.causes)
+    return [line for line in (", ".join(parts), ", ".join(causes)) if line]
+
+
 def as_text(made: Recommendation) -> str:
     """A list as lines of text."""
     release = f"{made.model.name}@{made.model.version} on {made.model.backend}"
@@ -125,6 +135,8 @@ def as_text(made: Recommendation) -> str:
     for item in made.items:
         why = "; ".join(filter(None, [", ".join(item.sources), ", ".join(item.reasons)]))
         lines.append(f"{item.rank:4}  {item.item_id:{width}}  {item.score:9.4f}  {why}")
+        if item.explanation is not None:
+            lines += [f"      {line}" for line in _explained(item.explanation)]
     if not made.items:
         lines.append("no item: everything that the catalogue holds is excluded or was seen")
     return "\n".join(lines)

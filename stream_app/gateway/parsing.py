@@ -21,6 +21,7 @@ _LISTS = {
     "filter": "filters",
 }
 _TEXTS = ("scenario",)
+_FLAGS = ("explain",)
 _CONTEXT = "context."
 """Before the name of something that is known of the situation: `context.page=home`."""
 _NUMBERS = ("k", "timeout_ms")
@@ -121,13 +122,17 @@ def _collected(query: Sequence[tuple[str, str]]) -> dict[str, Any]:
             lists.setdefault(_LISTS[name], []).append(value)
         elif name.startswith(_CONTEXT) and len(name) > len(_CONTEXT):
             given.setdefault("context", {})[name.removeprefix(_CONTEXT)] = value
-        elif name not in (*_NUMBERS, *_TEXTS):
-            known = ", ".join((*_NUMBERS, *_TEXTS, *_LISTS, f"{_CONTEXT}NAME"))
+        elif name not in (*_NUMBERS, *_TEXTS, *_FLAGS):
+            known = ", ".join((*_NUMBERS, *_TEXTS, *_FLAGS, *_LISTS, f"{_CONTEXT}NAME"))
             raise BadRequestError(f"unknown parameter {name!r}; there are {known}")
         elif name in given:
             raise BadRequestError(f"{name} is given twice")
         elif name in _TEXTS:
             given[name] = value
+        elif name in _FLAGS:
+            if value not in ("true", "false"):
+                raise BadRequestError(f"{name} is {value!r}; it must be true or false")
+            given[name] = value == "true"
         elif not (value.isascii() and value.isdigit() and len(value) < 10):
             raise BadRequestError(f"{name} is {value!r}; it must be a number")
         else:

@@ -1,6 +1,7 @@
 """Reasons: what a score is made of, which past events carried it, and a sentence about it."""
 
 from stream_app.reasons.explainer import Explainer
+from stream_app.reasons.message import explained
 from stream_app.reasons.result import Cause, ExplainedItem, Explanation, Part, Status
 from stream_app.reasons.sentences import Sentences, languages
 
@@ -12,5 +13,6 @@ __all__ = [
     "Part",
     "Sentences",
     "Status",
+    "explained",
     "languages",
 ]

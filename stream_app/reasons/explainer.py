@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
+from schemas import RankedItem
 from stream_app.advance import Advancer
 from stream_app.bundle import Bundle
 from stream_app.errors import UserError
@@ -96,6 +98,20 @@ class Explainer:
         next event. Raises UserError for an item that the catalogue does not hold.
         """
         case = self._case(state, item_id)
+        return self._explanation(case, state, causes)
+
+    def of_list(
+        self, state: UserState, made: Sequence[RankedItem], *, causes: int = CAUSES
+    ) -> Explanation:
+        """Explain the items of a list that this pipeline has made, as `explain`."""
+        listed = _Wanted(
+            np.array([self._catalog.index_of(item.item_id) for item in made], np.int32),
+            [item.rank for item in made],
+            [item.sources for item in made],
+        )
+        return self._explanation(self._case(state, None, listed), state, causes)
+
+    def _explanation(self, case: _Case, state: UserState, causes: int) -> Explanation:
         return Explanation(
             release=self._bundle.release,
             backend=self._bundle.encoder.backend,
@@ -110,13 +126,13 @@ class Explainer:
             ),
         )
 
-    def _case(self, state: UserState, item_id: str | None) -> _Case:
+    def _case(self, state: UserState, item_id: str | None, listed: _Wanted | None = None) -> _Case:
         update = self._advancer.begin(state)
         replayed = bool(update.pending and state.history)
         self._advancer.advance([update])
         user = user_batch([update.state], self._catalog, self._seen)
         user = replace(user, terms=self._terms)
-        wanted = self._listed(user)
+        wanted = listed or self._listed(user)
         if item_id is not None:
             wanted = self._only(wanted, user, item_id)
         size = len(self._catalog)

@@ -113,3 +113,32 @@ def test_objectives_hold_for_lists_that_are_asked_for(k: int) -> None:
     assert made[0] == ids(usual)[0]
     if k == 10:
         assert made == ids(after)
+
+
+def test_an_answer_says_why_each_item_is_in_it_when_asked(recommender: Recommender) -> None:
+    (plain,) = recommender.answer(asked())
+    (made,) = recommender.answer(asked(explain=True))
+    assert all(item.explanation is None for item in plain.items)
+    assert ids(made) == ids(plain)
+    for item in made.items:
+        assert item.explanation is not None
+        whole = sum(part.score for part in item.explanation.parts)
+        assert whole == pytest.approx(item.score, abs=1e-3)
+    causes = {cause.item_id for item in made.items for cause in item.explanation.causes}
+    assert causes <= {"318", "296", "593"}
+    assert causes
+    explained = recommender.explain("ann")
+    assert [item.causes[0].item_id for item in explained.items] == [
+        item.explanation.causes[0].item_id for item in made.items
+    ]
+
+
+@pytest.mark.parametrize("fields", [{"k": 30}, {"seed_items": ("1",)}, {"scenario": "none"}])
+def test_whatever_is_asked_for_can_be_explained(recommender: Recommender, fields: dict) -> None:
+    plain, made = recommender.answer(asked(**fields), asked(explain=True, **fields))
+    assert ids(made) == ids(plain)
+    assert all(item.explanation is not None for item in made.items)
+    (stranger,) = recommender.answer(
+        RecommendationRequest(user_id="new", request_id="r", explain=True)
+    )
+    assert {item.explanation.causes for item in stranger.items} == {()}

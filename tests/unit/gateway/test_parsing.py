@@ -56,7 +56,10 @@ def test_an_address_becomes_a_request() -> None:
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ([("n", "3")], "unknown parameter 'n'; there are k, timeout_ms, scenario, exclude, seed"),
+        (
+            [("n", "3")],
+            "unknown parameter 'n'; there are k, timeout_ms, scenario, explain, exclude, seed",
+        ),
         ([("k", "3"), ("k", "4")], "k is given twice"),
         ([("k", "-3")], "k is '-3'; it must be a number"),
         ([("k", "٣")], "it must be a number"),
