@@ -61,6 +61,8 @@ VISIBLE_S = 10
 """A broker lists a new topic within milliseconds."""
 CONTROLLER_S = 20
 """A broker that has just started, or was paused, is in its own list of brokers within seconds."""
+UNSETTLED = (KafkaConnectionError, NodeNotReadyError, StaleMetadata)
+"""What a client says that has connected, and then knows no broker that it could ask."""
 
 USER_TOPICS = (
     CLICKS,
@@ -164,7 +166,7 @@ async def create_missing(
     """
     try:
         cluster = await admin.describe_cluster()
-    except (KafkaConnectionError, NodeNotReadyError, StaleMetadata):
+    except UNSETTLED:
         raise NoControllerError from None
     if cluster["controller_id"] not in {broker["node_id"] for broker in cluster["brokers"]}:
         raise NoControllerError
@@ -203,12 +205,18 @@ async def describe(settings: Settings) -> dict[str, int]:
 
 
 async def partition_counts(settings: Settings, names: Iterable[str]) -> dict[str, int]:
-    """Partitions of those of the named topics that exist. Raises like `create`."""
-    async with admin_client(settings) as admin:
-        existing = set(await admin.list_topics())
-        wanted = [name for name in names if name in existing]
-        described: list[dict[str, Any]] = await admin.describe_topics(wanted) if wanted else []
-        return {topic["topic"]: len(topic["partitions"]) for topic in described}
+    """Partitions of those of the named topics that exist. Asks again and raises like `create`."""
+    named, deadline = set(names), time.monotonic() + CONTROLLER_S
+    while True:
+        async with admin_client(settings) as admin:
+            try:
+                wanted = sorted(named.intersection(await admin.list_topics()))
+                described = await admin.describe_topics(wanted) if wanted else []
+                return {topic["topic"]: len(topic["partitions"]) for topic in described}
+            except UNSETTLED:
+                if time.monotonic() > deadline:
+                    raise
+        await asyncio.sleep(0.1)
 
 
 async def check(settings: Settings, *, without: Collection[Topic] = ()) -> int:
