@@ -11,11 +11,13 @@ from functools import partial
 
 import schemas
 from agents.erasing import DROPPED, Erased, Holdings, Request, erase
-from agents.records import Outgoing, Record, Work
-from schemas import Click, Purchase, Reason, RejectedMessage
+from agents.impressions import show
+from agents.records import Outgoing, Record, Work, decode_rows
+from schemas import Click, Impression, Purchase, Reason, RejectedMessage
 from stream_app.answers import Asked
 from stream_app.recommender import NEW, Recommender, SourceMessage
-from stream_app.users.codec import decode_state, encode_state
+from stream_app.source_messages import ShownMessage
+from stream_app.users.codec import encode_state
 from stream_app.users.erasure import Erasure
 from stream_app.users.state import UserState
 
@@ -33,6 +35,7 @@ class Engine:
         recommender: Recommender,
         *,
         sources: Mapping[str, EventType],
+        impressions: str | None = None,
         changelog: str,
         recommendations: str,
         dead_letters: str,
@@ -47,10 +50,13 @@ class Engine:
     ) -> None:
         """Names of topics in full; `holdings` is what a receipt says about what Kafka still has.
 
+        `impressions` only where rows are to hold them: for the filter `shown`.
+
         `partition_of` tells where a user's records belong: new users elsewhere are turned away.
         """
         self._recommender = recommender
         self._decoders = {topic: _decoder(kind) for topic, kind in sources.items()}
+        self._impressions = impressions
         self._changelog = changelog
         self._recommendations = recommendations
         self._dead_letters = dead_letters
@@ -83,8 +89,9 @@ class Engine:
         if erased or any(record.topic == self._erasures for record in records):
             left = self._erase(work, records, rows, erased)
             records, rows, removed = left.events, left.rows, left.removed
-        states, damaged = _decode_rows(rows)
+        states, damaged = decode_rows(rows)
         messages: list[SourceMessage] = []
+        shown: list[ShownMessage] = []
         appended_ms: list[int] = []
         partitions: dict[str, int] = {}
         now_ms = self._clock_ms()
@@ -92,19 +99,26 @@ class Engine:
             try:
                 # By the broker's clock a record gets the same verdict whenever it is read.
                 at_ms = record.timestamp_ms if record.log_append_time else now_ms
-                message = self._decode(record, damaged, at_ms)
+                message = self._decode(record, at_ms)
+                self._check_row(record, message.user_id, damaged)
                 if self._partition_of is not None and states.get(message.user_id) is None:
                     self._check_partition(record)
             except RejectedMessage as rejected:
                 self._reject(work, record, rejected)
                 continue
             partitions[message.user_id] = record.partition
-            messages.append(SourceMessage(message, record.topic, record.partition, record.offset))
+            place = record.topic, record.partition, record.offset
+            if isinstance(message, Impression):
+                shown.append(ShownMessage(message, *place))
+                continue
+            messages.append(SourceMessage(message, *place))
             appended_ms.append(record.timestamp_ms)
         decoded = time.thread_time()
         work.stages["decode"] = decoded - began
+        changed = show(work, shown, states) if shown else {}
         if messages:
-            self._recommend(work, messages, appended_ms, states, partitions)
+            changed |= self._recommend(work, messages, appended_ms, states, partitions)
+        self._write(work, changed, partitions)
         if removed:
             self._remove(work, removed)
         if requests:
@@ -149,13 +163,10 @@ class Engine:
             if user not in replaced:
                 work.rows.append(Outgoing(self._changelog, partition, user, None))
 
-    def _decode(
-        self, record: Record, damaged: Mapping[bytes, str], now_ms: int
-    ) -> Click | Purchase:
-        decode = self._decoders[record.topic]
-        message = decode(record.value, key=record.key, now_ms=now_ms)
-        self._check_row(record, message.user_id, damaged)
-        return message
+    def _decode(self, record: Record, now_ms: int) -> Click | Purchase | Impression:
+        if record.topic == self._impressions:
+            return schemas.decode_impression(record.value, key=record.key, now_ms=now_ms)
+        return self._decoders[record.topic](record.value, key=record.key, now_ms=now_ms)
 
     def _check_row(self, record: Record, user_id: str, damaged: Mapping[bytes, str]) -> None:
         if problem := damaged.get(record.key or b""):
@@ -180,26 +191,32 @@ class Engine:
         appended_ms: list[int],
         states: dict[str, UserState | None],
         partitions: Mapping[str, int],
-    ) -> None:
+    ) -> dict[str, UserState]:
+        """Make lists; returns the rows of their users."""
         processed = self._recommender.process(messages, states)
         states.update(processed.states)
-        work.stages |= processed.stages
+        for stage, seconds in processed.stages.items():
+            work.spend(stage, seconds)
         began = time.thread_time()
         for source, at_ms, outcome in zip(messages, appended_ms, processed.outcomes, strict=True):
             work.count(source.topic, outcome.value)
             if outcome in NEW:
                 work.appended_ms.append(at_ms)
-        for user_id, state in processed.states.items():
-            work.rows.append(
-                Outgoing(
-                    self._changelog, partitions[user_id], user_id.encode(), encode_state(state)
-                )
-            )
         for made in processed.recommendations:
             work.lists.append(self._list(made, partitions[made.user_id]))
         for decision in processed.decisions:
             work.decisions.append(self._decision(decision, partitions[decision.user_id]))
-        work.stages["encode_records"] = time.thread_time() - began
+        work.spend("encode_records", time.thread_time() - began)
+        return processed.states
+
+    def _write(
+        self, work: Work, states: Mapping[str, UserState], partitions: Mapping[str, int]
+    ) -> None:
+        began = time.thread_time()
+        for user_id, state in states.items():
+            row = encode_state(state)
+            work.rows.append(Outgoing(self._changelog, partitions[user_id], user_id.encode(), row))
+        work.spend("encode_records", time.thread_time() - began)
 
     def _list(self, made: schemas.Recommendation, partition: int) -> Outgoing:
         value = schemas.encode(made, self._encoding)
@@ -265,19 +282,3 @@ def _decoder(kind: EventType) -> Callable[..., Click | Purchase]:
     if issubclass(kind, Purchase):
         return partial(schemas.decode, Purchase)
     return partial(schemas.decode, Click)
-
-
-def _decode_rows(
-    rows: Mapping[bytes, bytes | None],
-) -> tuple[dict[str, UserState | None], dict[bytes, str]]:
-    """States by user id, and for rows that cannot be read the reason."""
-    states: dict[str, UserState | None] = {}
-    damaged: dict[bytes, str] = {}
-    for key, row in rows.items():
-        try:
-            states[key.decode()] = decode_state(row) if row else None
-        except UnicodeDecodeError:
-            continue  # no valid message has such a key
-        except ValueError as error:
-            damaged[key] = str(error)
-    return states, damaged

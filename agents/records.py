@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from stream_app.users.codec import decode_state
 from stream_app.users.erasure import Erasure
+from stream_app.users.state import UserState
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -57,7 +59,8 @@ class Work:
     reasons: dict[str, int] = field(default_factory=dict)
     """Number of dead letters by reason."""
     unanswered: int = 0
-    """Records that no list answers: rejected, erased, expired, or a request for erasure."""
+    """Records that no list answers: impressions, what is rejected, erased or expired, and requests
+    for erasure."""
     appended_ms: list[int] = field(default_factory=list)
     """When the events that were new were appended, Unix ms: what a latency is counted from."""
     asked_ms: list[int] = field(default_factory=list)
@@ -73,3 +76,23 @@ class Work:
         """One more event of a topic with this outcome."""
         key = (topic, outcome)
         self.outcomes[key] = self.outcomes.get(key, 0) + 1
+
+    def spend(self, stage: str, seconds: float) -> None:
+        """Add to the time of a stage."""
+        self.stages[stage] = self.stages.get(stage, 0.0) + seconds
+
+
+def decode_rows(
+    rows: Mapping[bytes, bytes | None],
+) -> tuple[dict[str, UserState | None], dict[bytes, str]]:
+    """States by user id, and for rows that cannot be read the reason."""
+    states: dict[str, UserState | None] = {}
+    damaged: dict[bytes, str] = {}
+    for key, row in rows.items():
+        try:
+            states[key.decode()] = decode_state(row) if row else None
+        except UnicodeDecodeError:
+            continue  # no valid message has such a key
+        except ValueError as error:
+            damaged[key] = str(error)
+    return states, damaged

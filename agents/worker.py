@@ -74,8 +74,8 @@ def run(settings: Settings) -> None:
     """
     recommender = serving(settings)
     bundle = recommender.bundle
-    partitions = asyncio.run(topics.check(settings, without=topics.not_for_workers(settings)))
     counts = asyncio.run(topics.describe(settings))
+    partitions = topics.checked(settings, counts, without=topics.not_for_workers(settings))
     encoder = load_text_encoder(settings, bundle)
     metrics = Metrics()
     metrics.release(recommender.bundle)
@@ -110,12 +110,14 @@ def build(
     """
     app = create_app(settings, partitions)
     sources = topics.source_topics(settings)
+    impressions = topics.impressions_topic(settings)
     changelog = topics.changelog_topic(settings.app_id)
     erase = topic_name(settings.topic_prefix, ERASURES)
     requests = topic_name(settings.topic_prefix, REQUESTS)
     engine = Engine(
         recommender,
         sources=sources,
+        impressions=impressions,
         changelog=changelog,
         recommendations=topic_name(settings.topic_prefix, RECOMMENDATIONS),
         dead_letters=topic_name(settings.topic_prefix, DEAD_LETTERS),
@@ -154,7 +156,7 @@ def build(
         engine, rows, erasures, clock, publisher, metrics,
         settings.batch_max, settings.session_timeout_s, thread,
     )  # fmt: skip
-    consumed = (*sources, requests, erase)
+    consumed = (*sources, *([impressions] if impressions else []), requests, erase)
     app.agent(raw_topic(app, *consumed), name="recommend")(agent.__call__)
     purge = Purge(rows, erasures, retention.changelog_ms, retention.deleted[erase])
     _repeat(app, purge.sweep, INTERVAL_S)

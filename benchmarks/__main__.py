@@ -10,6 +10,7 @@ PARTS = (
     "retrieval",
     "recommender",
     "objectives",
+    "filters",
     "reasons",
     "decisions",
     "recovery",

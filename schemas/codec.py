@@ -88,10 +88,7 @@ def decode(kind: type[Event], payload: bytes | None, *, key: bytes | None, now_m
         _check_id_bytes(message, ("user_id", "item_id", "event_id", "session_id", "rec_id"))
     if message.user_id.encode() != key:
         raise RejectedMessage(Reason.VALIDATION_ERROR, _key_mismatch(message.user_id, key))
-    if message.timestamp_ms > now_ms + MAX_CLOCK_SKEW_MS:
-        ahead_s = (message.timestamp_ms - now_ms) / 1000
-        detail = f"timestamp_ms {message.timestamp_ms} is {ahead_s:.0f} s ahead of the clock"
-        raise RejectedMessage(Reason.TIMESTAMP_IN_FUTURE, detail)
+    _refuse_future(message.timestamp_ms, now_ms)
     return message
 
 
@@ -114,13 +111,18 @@ def decode_request(payload: bytes | None, *, key: bytes | None) -> Recommendatio
     return message
 
 
-def decode_impression(payload: bytes | None, *, key: bytes | None) -> Impression:
+def decode_impression(
+    payload: bytes | None, *, key: bytes | None, now_ms: int | None = None
+) -> Impression:
     """Decode and validate one record of `impressions`; the key must be the user.
 
-    Raises `RejectedMessage`, never anything else.
+    With `now_ms` (Unix ms), what lies in the future is refused as of an event. Raises
+    `RejectedMessage`, never anything else.
     """
     message = _decode_plain(Impression, payload, key, ("user_id", "rec_id", "session_id"))
     _check_items("item_ids", message.item_ids)
+    if now_ms is not None:
+        _refuse_future(message.timestamp_ms, now_ms)
     return message
 
 
@@ -276,6 +278,13 @@ def _refuse_damage(payload: bytes) -> str | None:
     except (ValueError, RecursionError) as error:
         detail = f"damaged behind what was read first: {error}"
         raise RejectedMessage(Reason.DECODE_ERROR, detail) from None
+
+
+def _refuse_future(timestamp_ms: int, now_ms: int) -> None:
+    if timestamp_ms > now_ms + MAX_CLOCK_SKEW_MS:
+        ahead_s = (timestamp_ms - now_ms) / 1000
+        detail = f"timestamp_ms {timestamp_ms} is {ahead_s:.0f} s ahead of the clock"
+        raise RejectedMessage(Reason.TIMESTAMP_IN_FUTURE, detail)
 
 
 def _check_id_bytes(message: msgspec.Struct, names: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from schemas import MAX_K, RankedItem
 from stream_app.catalog import Catalog
+from stream_app.filter_names import looked_at
 from stream_app.ranking import Evidence, Pipeline, Pipelines, SeenIndex, UserBatch, user_batch
 from stream_app.ranking.batch import Indices
 from stream_app.treatments import Asking, Treatment, Treatments
@@ -76,8 +77,9 @@ class Lists:
         states = [one.state for one in asking]
         # A list after events is of the time of its newest event, whenever it is made.
         at_ms = now_ms if any(one.request for one in asking) else 0
-        users = user_batch(states, self._catalog, self._seen, excluded, at_ms)
         groups = self._treatments.groups(asking, now_ms)
+        within = looked_at(frozenset(treatment.plan.filters for treatment, _ in groups))
+        users = user_batch(states, self._catalog, self._seen, excluded, at_ms, within)
         stages["rank"] = stages.get("rank", 0.0) + time.thread_time() - began
         made: dict[int, Made] = {}
         for treatment, members in groups:

@@ -20,6 +20,7 @@ import numpy as np
 from schemas.decisions import Decision
 from schemas.messages import (
     Click,
+    Impression,
     Purchase,
     RankedItem,
     Recommendation,
@@ -31,6 +32,7 @@ from stream_app.answers import Answer, Answers, Asked
 from stream_app.bundle import Bundle, load_bundle
 from stream_app.decisions import decision_of, is_kept
 from stream_app.errors import UserError
+from stream_app.filter_names import SERVED, check_remembered, remembers
 from stream_app.listing import Lists, Made
 from stream_app.live_catalogue import CatalogueStatus, LiveCatalogue
 from stream_app.objectives import Objectives
@@ -39,9 +41,18 @@ from stream_app.ranking import LiveStores, Pipelines, SeenIndex
 from stream_app.ranking.live import caps
 from stream_app.reasons import Explainer, Explanation, explained
 from stream_app.retrieval import LiveIndex
-from stream_app.source_messages import SourceMessage, rec_id, source_event, trigger
+from stream_app.served import NOBODY, remember, repeating
+from stream_app.source_messages import (
+    ShownMessage,
+    SourceMessage,
+    rec_id,
+    source_event,
+    source_impression,
+    trigger,
+)
 from stream_app.treatments import Asking, Treatment, Treatments
 from stream_app.users.features import FEATURES
+from stream_app.users.shown import apply_impression, before_last_list
 from stream_app.users.state import (
     Outcome,
     SourceEvent,
@@ -121,6 +132,8 @@ class Recommender:
         self._pipelines.get(plan, k)
         self.treatments = Treatments(self.catalogue.table, plan, self._check)
         """Scenarios; takes records of them between two calls, in the same thread."""
+        self._filters = tuple(filters)
+        self._remembers_lists = remembers(filters, SERVED)
         self._lists = Lists(bundle.catalog, self._pipelines, self.treatments, self._seen, k)
         self._answers = Answers(self._advancer, self._lists)
         manifest = bundle.manifest
@@ -159,12 +172,23 @@ class Recommender:
         messages = [SourceMessage(event, "memory", 0, next(self._offsets)) for event in events]
         users = {event.user_id for event in events}
         processed = self.process(messages, {user: memory.get(user) for user in users})
-        for user, state in processed.states.items():
-            memory[user] = state
-            memory.move_to_end(user)
-        while len(memory) > _USERS_IN_MEMORY:
-            memory.popitem(last=False)
+        self._keep(processed.states)
         return processed.recommendations
+
+    def show(self, *impressions: Impression) -> None:
+        """Bring impressions into the rows that `recommend` keeps, for the filter `shown`."""
+        for impression in impressions:
+            source = ShownMessage(impression, "shown in memory", 0, next(self._offsets))
+            state = self._memory.get(impression.user_id) or UserState()
+            state, _ = apply_impression(state, source_impression(source))
+            self._keep({impression.user_id: state})
+
+    def _keep(self, states: Mapping[str, UserState]) -> None:
+        for user, state in states.items():
+            self._memory[user] = state
+            self._memory.move_to_end(user)
+        while len(self._memory) > _USERS_IN_MEMORY:
+            self._memory.popitem(last=False)
 
     def answer(self, *requests: RecommendationRequest) -> list[Recommendation]:
         """A list for each request, of the users whose rows `recommend` keeps."""
@@ -214,6 +238,7 @@ class Recommender:
         state = self._memory.get(user) if isinstance(user, str) else user
         if state is None:
             raise UserError(f"user {user!r} is not in memory; pass the row of the user")
+        state = before_last_list(state)  # which is the one to be explained
         now_ms = self._begin()
         user_id = user if isinstance(user, str) else ""
         treatment = self.treatments.of(Asking(user_id, state), now_ms)
@@ -242,7 +267,12 @@ class Recommender:
         self._advancer.advance(updates.values())
         stages = {"apply": applied - began, "encode": time.thread_time() - applied}
         newest = {source.message.user_id: source for source in messages}
-        made, decisions = self._recommend(updates, newest, stages) if messages else ([], [])
+        repeated = repeating(messages, outcomes) if self._remembers_lists else NOBODY
+        made, decisions = (
+            self._recommend(updates, newest, repeated, stages) if messages else ([], [])
+        )
+        if self._remembers_lists:
+            remember(updates, made, repeated)
         rows = {user: update.state for user, update in updates.items()}
         return Processed(rows, made, outcomes, stages, decisions)
 
@@ -299,10 +329,14 @@ class Recommender:
         self,
         updates: Mapping[str, UserUpdate],
         newest: Mapping[str, SourceMessage],
+        repeated: frozenset[str],
         stages: dict[str, float],
     ) -> tuple[list[Recommendation], list[Decision]]:
         now_ms = self._begin()
-        asking = [Asking(user_id, update.state) for user_id, update in updates.items()]
+        asking = [
+            Asking(user, before_last_list(update.state) if user in repeated else update.state)
+            for user, update in updates.items()
+        ]
         ids = [rec_id(user_id, newest[user_id]) for user_id in updates]
         lists = self._lists.make(asking, now_ms, stages, kept=self._kept(ids))
         began = time.thread_time()
@@ -340,7 +374,11 @@ class Recommender:
         ]
 
     def _check(self, plan: Plan) -> None:
-        """Raise UserError for a plan that this release cannot do."""
+        """Raise UserError for a plan that this release cannot do, or this worker."""
+        try:
+            check_remembered(plan.filters, self._filters)
+        except ValueError as error:
+            raise UserError(str(error)) from None
         self._pipelines.get(plan, self._k)
 
     def _begin(self) -> int:

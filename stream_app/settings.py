@@ -83,8 +83,9 @@ class Settings:
     list_length: int = _setting(10, "items per recommendation, `k`")
     filters: str = _setting(
         "bought,clicked",
-        "what is not recommended again: `bought`, `clicked`, both, or empty; `clicked:30d` lets "
-        "items return 30 days after the last event on them",
+        "what is not recommended again: some of `bought`, `clicked`, `shown` (by impressions) and "
+        "`served` (in lists after events), or empty; `clicked:30d` lets items return 30 days after "
+        "the last event on them",
     )
     diversity: float = _setting(
         0.0, "nats that an item loses for being just like one above it; 0 orders by score alone"

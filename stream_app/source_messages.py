@@ -6,10 +6,11 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
-from schemas.messages import Click, Purchase, Trigger
+from schemas.messages import Click, Impression, Purchase, Trigger
 from stream_app.answers import Asked
 from stream_app.users.actions import PURCHASE, action_code
 from stream_app.users.ids import item_hash
+from stream_app.users.shown import SourceImpression
 from stream_app.users.state import SourceEvent
 
 # The largest weight that a packed event holds.
@@ -23,6 +24,24 @@ class SourceMessage(NamedTuple):
     topic: str
     partition: int
     offset: int
+
+
+class ShownMessage(NamedTuple):
+    """A decoded impression and where it was read."""
+
+    message: Impression
+    topic: str
+    partition: int
+    offset: int
+
+
+def source_impression(source: ShownMessage) -> SourceImpression:
+    return SourceImpression(
+        tuple(map(item_hash, source.message.item_ids)),
+        source.message.timestamp_ms,
+        _source_name(source.topic, source.partition),
+        source.offset,
+    )
 
 
 def source_event(source: SourceMessage) -> SourceEvent:

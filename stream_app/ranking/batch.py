@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app import filter_names
 from stream_app.catalog import Catalog
+from stream_app.filter_names import ALL_OF_IT, Within
 from stream_app.ranking.seen import SeenIndex
 from stream_app.ranking.terms import FREE, Terms
 from stream_app.users.actions import OTHER, PURCHASE
+from stream_app.users.shown import SHOWN_BYTES, SHOWN_DTYPE
 from stream_app.users.state import (
     EVENT_BYTES,
     SEEN_BOUGHT,
@@ -28,8 +31,16 @@ Rows = NDArray[np.int64]
 NONE = -1
 """The catalogue position of no item: padding, or an item the catalogue does not hold."""
 
+SERVED = np.uint8(253)
+"""In place of an action: not done by the user, but in a list that was made for them."""
+SHOWN = np.uint8(254)
+"""The same: what the user was shown, by an impression."""
 EXCLUDED = np.uint8(255)
-"""In place of an action: not done by the user, but not wanted by whoever asks for the list."""
+"""The same: what whoever asks for the list does not want."""
+MARKS = {filter_names.SHOWN: SHOWN, filter_names.SERVED: SERVED}
+"""By the name of the filter, which is that of the ring in a row."""
+FIRST_MARK = SERVED
+"""From here on codes are no actions."""
 
 RECENT = 10
 """Last items of a user that are laid out by themselves, as columns."""
@@ -47,7 +58,7 @@ class Past:
     items: Indices
     """Catalogue position, `NONE` for an item the catalogue does not hold."""
     actions: NDArray[np.uint8]
-    """Action code, or `EXCLUDED`."""
+    """Action code, or one of the marks from `FIRST_MARK` on."""
     ages_ms: NDArray[np.int64]
     """How long before the list the last event on the item was, at least."""
 
@@ -103,11 +114,13 @@ def user_batch(
     seen: SeenIndex,
     excluded: Sequence[Sequence[str]] = (),
     now_ms: int = 0,
+    within: Within = ALL_OF_IT,
 ) -> UserBatch:
     """Lay out the rows of users, with one look-up for all their items.
 
     `excluded` has for every row the ids of items that must not be in its list; empty: none. Lists
-    are of the time of their user's newest event, or of `now_ms` where that is later.
+    are of the time of their user's newest event, or of `now_ms` where that is later. What was shown
+    or served longer ago than `within` is left out.
     """
     events = events_of(b"".join([state.history for state in states]))
     lengths = np.array([len(state.history) for state in states]) // EVENT_BYTES
@@ -115,14 +128,19 @@ def user_batch(
     rows = np.arange(len(states)).repeat(lengths)
     newest_ms = np.array([max(state.last_timestamp_ms, now_ms) for state in states], np.int64)
     ages_ms = newest_ms.repeat(lengths) - events["timestamp_ms"]
-    past = Past(rows, items, np.ascontiguousarray(events["action"]), ages_ms)
+    parts = [Past(rows, items, np.ascontiguousarray(events["action"]), ages_ms)]
     older = [len(state.seen) // SEEN_BYTES for state in states]
     if any(older):
         oldest = np.cumsum(lengths) - lengths  # what left the ring is as old as what is in it
         at_least = ages_ms.take(oldest, mode="clip")
-        past = _merged(past, _older(states, np.array(older), seen, at_least))
+        parts.append(_older(states, np.array(older), seen, at_least))
+    for name, limit_ms in within.items():
+        blobs = [getattr(state, name) for state in states]
+        if any(blobs):
+            parts.append(_marked(blobs, MARKS[name], seen, newest_ms, limit_ms))
     if any(excluded):
-        past = _merged(past, _excluded(excluded, catalog))
+        parts.append(_excluded(excluded, catalog))
+    past = _merged(parts, len(states)) if len(parts) > 1 else parts[0]
     return UserBatch(_vectors(states, catalog.dim), _recent(items, lengths), past)
 
 
@@ -155,15 +173,42 @@ def _excluded(excluded: Sequence[Sequence[str]], catalog: Catalog) -> Past:
     return Past(rows, items, np.full(len(items), EXCLUDED), np.zeros(len(items), np.int64))
 
 
-def _merged(one: Past, other: Past) -> Past:
-    rows = np.concatenate([one.rows, other.rows])
-    order = np.argsort(rows, kind="stable")
-    return Past(
-        rows[order],
-        np.concatenate([one.items, other.items])[order],
-        np.concatenate([one.actions, other.actions])[order],
-        np.concatenate([one.ages_ms, other.ages_ms])[order],
-    )
+def _marked(
+    blobs: Sequence[bytes],
+    mark: np.uint8,
+    seen: SeenIndex,
+    newest_ms: NDArray[np.int64],
+    limit_ms: int | None,
+) -> Past:
+    """The entries of one ring of each row, those older than `limit_ms` left out.
+
+    They may be a second older than they say. What was shown after the time of the list has age 0.
+    """
+    lengths = np.array([len(blob) for blob in blobs]) // SHOWN_BYTES
+    entries = np.frombuffer(b"".join(blobs), SHOWN_DTYPE)
+    entry_items, seconds = (np.ascontiguousarray(entries[name]) for name in ("item", "second"))
+    rows = np.arange(len(blobs)).repeat(lengths)
+    ages_ms = np.maximum(newest_ms.repeat(lengths) - (seconds * np.int64(1000) + 999), 0)
+    if limit_ms is not None:  # most of a ring is older: not looked up, it costs little
+        recent = np.flatnonzero(ages_ms < limit_ms)
+        if len(recent) < len(rows):
+            entry_items, rows, ages_ms = entry_items[recent], rows[recent], ages_ms[recent]
+    return Past(rows, seen.lookup(entry_items), np.full(len(rows), mark), ages_ms)
+
+
+def _merged(parts: Sequence[Past], users: int) -> Past:
+    """All entries of each user together. Placing them takes half the time of sorting them."""
+    lengths = [np.bincount(part.rows, minlength=users) for part in parts]
+    totals = np.sum(lengths, axis=0)
+    starts = np.cumsum(totals) - totals
+    size = int(totals.sum())
+    items, actions = np.empty(size, np.int32), np.empty(size, np.uint8)
+    ages_ms = np.empty(size, np.int64)
+    for part, length in zip(parts, lengths, strict=True):
+        places = np.arange(len(part.rows)) + (starts - np.cumsum(length) + length).repeat(length)
+        items[places], actions[places], ages_ms[places] = part.items, part.actions, part.ages_ms
+        starts = starts + length
+    return Past(np.arange(users).repeat(totals), items, actions, ages_ms)
 
 
 def _vectors(states: Sequence[UserState], dim: int) -> Floats:

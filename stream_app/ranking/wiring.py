@@ -15,7 +15,7 @@ from stream_app.filter_names import parse_filter
 from stream_app.objectives import Objectives
 from stream_app.plan import Plan
 from stream_app.ranking.batch import Indices
-from stream_app.ranking.filters import Bought, Clicked, Excluded
+from stream_app.ranking.filters import Bought, Clicked, Excluded, Served, Shown
 from stream_app.ranking.grid import Grid
 from stream_app.ranking.lists import ListBuilder
 from stream_app.ranking.live.transitions import FAN_OUT, TransitionStore
@@ -33,7 +33,9 @@ from stream_app.ranking.sources import Personal, Popular, Transitions, Trending
 from stream_app.ranking.stages import Filter, Reranker, Source
 from stream_app.retrieval import Within
 
-FILTERS: dict[str, type[Bought] | type[Clicked]] = {one.name: one for one in (Bought, Clicked)}
+FILTERS: dict[str, type[Bought] | type[Clicked] | type[Shown] | type[Served]] = {
+    one.name: one for one in (Bought, Clicked, Shown, Served)
+}
 USUAL = Plan()
 
 # Deep enough that a list is left when most of the nearest items were seen already: on MovieLens,

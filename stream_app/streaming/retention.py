@@ -18,7 +18,13 @@ from schemas import (
     topic_name,
 )
 from stream_app.settings import Settings
-from stream_app.streaming.topics import TopicsError, changelog_topic, configs
+from stream_app.streaming.topics import (
+    TopicsError,
+    changelog_topic,
+    configs,
+    impressions_topic,
+    source_topics,
+)
 
 BROKER_MS = 15 * 60 * 1000
 """A broker looks for what is to be deleted every five minutes, for what is to be compacted more
@@ -110,8 +116,8 @@ def refuse_unsafe(settings: Settings, found: Configs) -> None:
             f"{changelog}: cleanup.policy is {policy}, which deletes the rows of users by their "
             "age; set it to compact"
         )
-    for topic in (CLICKS, PURCHASES, REQUESTS, ERASURES):
-        name = topic_name(settings.topic_prefix, topic)
+    others = [topic_name(settings.topic_prefix, topic) for topic in (REQUESTS, ERASURES)]
+    for name in (*_applied(settings), *others):
         if "compact" in found.get(name, {}).get("cleanup.policy", "delete"):
             raise TopicsError(
                 f"{name}: cleanup.policy is {found[name]['cleanup.policy']}, which drops all but "
@@ -121,7 +127,7 @@ def refuse_unsafe(settings: Settings, found: Configs) -> None:
 
 def problems(settings: Settings, found: Configs) -> list[str]:
     """What is wrong with topic settings for erasure to hold, in sentences."""
-    events = [topic_name(settings.topic_prefix, topic) for topic in (CLICKS, PURCHASES)]
+    events = _applied(settings)
     requests = topic_name(settings.topic_prefix, ERASURES)
     letters = topic_name(settings.topic_prefix, DEAD_LETTERS)
     said = [
@@ -139,6 +145,12 @@ def problems(settings: Settings, found: Configs) -> list[str]:
                 "a worker that reads them again would not know to be erased; raise it"
             )
     return said
+
+
+def _applied(settings: Settings) -> list[str]:
+    """Topics whose records are applied to rows."""
+    impressions = impressions_topic(settings)
+    return [*source_topics(settings), *([impressions] if impressions else [])]
 
 
 def _bounded(lasts_ms: int) -> int | None:

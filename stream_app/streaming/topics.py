@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,6 +42,7 @@ from schemas import (
     topic_name,
 )
 from stream_app.errors import UserError
+from stream_app.filter_names import SHOWN, remembers
 from stream_app.settings import Settings
 from stream_app.streaming.connection import client_options
 from stream_app.streaming.refusals import connected, in_words
@@ -60,6 +61,8 @@ VISIBLE_S = 10
 """A broker lists a new topic within milliseconds."""
 CONTROLLER_S = 20
 """A broker that has just started, or was paused, is in its own list of brokers within seconds."""
+UNSETTLED = (KafkaConnectionError, NodeNotReadyError, StaleMetadata)
+"""What a client says that has connected, and then knows no broker that it could ask."""
 
 USER_TOPICS = (
     CLICKS,
@@ -73,11 +76,6 @@ USER_TOPICS = (
     ERASURE_RECEIPTS,
 )
 """Topics that share the partitions of the user rows: an output goes to its event's partition."""
-
-
-def not_for_workers(settings: Settings) -> tuple[Topic, ...]:
-    """Topics that a worker with these settings neither reads nor writes, and needs no right to."""
-    return (IMPRESSIONS,) if settings.decisions else (IMPRESSIONS, DECISIONS)
 
 
 class TopicsError(UserError):
@@ -168,7 +166,7 @@ async def create_missing(
     """
     try:
         cluster = await admin.describe_cluster()
-    except (KafkaConnectionError, NodeNotReadyError, StaleMetadata):
+    except UNSETTLED:
         raise NoControllerError from None
     if cluster["controller_id"] not in {broker["node_id"] for broker in cluster["brokers"]}:
         raise NoControllerError
@@ -207,20 +205,33 @@ async def describe(settings: Settings) -> dict[str, int]:
 
 
 async def partition_counts(settings: Settings, names: Iterable[str]) -> dict[str, int]:
-    """Partitions of those of the named topics that exist. Raises like `create`."""
-    async with admin_client(settings) as admin:
-        existing = set(await admin.list_topics())
-        wanted = [name for name in names if name in existing]
-        described: list[dict[str, Any]] = await admin.describe_topics(wanted) if wanted else []
-        return {topic["topic"]: len(topic["partitions"]) for topic in described}
+    """Partitions of those of the named topics that exist. Asks again and raises like `create`."""
+    named, deadline = set(names), time.monotonic() + CONTROLLER_S
+    while True:
+        async with admin_client(settings) as admin:
+            try:
+                wanted = sorted(named.intersection(await admin.list_topics()))
+                described = await admin.describe_topics(wanted) if wanted else []
+                return {topic["topic"]: len(topic["partitions"]) for topic in described}
+            except UNSETTLED:
+                if time.monotonic() > deadline:
+                    raise
+        await asyncio.sleep(0.1)
 
 
 async def check(settings: Settings, *, without: Collection[Topic] = ()) -> int:
+    """As `checked`, of the topics as they are now. Raises like `create` as well."""
+    return checked(settings, await describe(settings), without=without)
+
+
+def checked(
+    settings: Settings, counts: Mapping[str, int], *, without: Collection[Topic] = ()
+) -> int:
     """Partition count of the user topics, when everything but the topics `without` is there.
 
-    Raises `TopicsError` naming every missing topic or unequal count.
+    `counts` are those of `describe`. Raises `TopicsError` naming every missing topic or unequal
+    count.
     """
-    counts = await describe(settings)
     passed_over = {topic_name(settings.topic_prefix, topic) for topic in without}
     wanted = {spec.name for spec in specs(settings, 1)} - passed_over
     missing = [name for name in wanted if name not in counts]
@@ -266,6 +277,18 @@ async def configs(settings: Settings, names: Iterable[str]) -> dict[str, dict[st
             for code, _, _, name, entries in answer.resources
             if not code
         }
+
+
+def impressions_topic(settings: Settings) -> str | None:
+    """The topic of impressions, where workers read it: for the filter `shown`."""
+    wanted = remembers(settings.filter_names, SHOWN)
+    return topic_name(settings.topic_prefix, IMPRESSIONS) if wanted else None
+
+
+def not_for_workers(settings: Settings) -> tuple[Topic, ...]:
+    """Topics that a worker with these settings neither reads nor writes, and needs no right to."""
+    unread = (IMPRESSIONS,) if impressions_topic(settings) is None else ()
+    return unread if settings.decisions else (*unread, DECISIONS)
 
 
 def source_topics(settings: Settings) -> dict[str, type[Click] | type[Purchase]]:

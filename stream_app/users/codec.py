@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from stream_app.users.shown import SHOWN_BYTES
 from stream_app.users.state import DIGEST_BYTES, EVENT_BYTES, ROW_VERSION, SEEN_BYTES, UserState
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -85,9 +86,16 @@ def _check(state: UserState) -> None:
         ("event_ids", state.event_ids, DIGEST_BYTES),
         ("hidden", state.hidden, 2),
         ("vector", state.vector, 2),
+        ("shown", state.shown, SHOWN_BYTES),
+        ("served", state.served, SHOWN_BYTES),
     ):
         if len(blob) % size:
             raise ValueError(
                 f"user row is damaged: {name} is {len(blob)} bytes, "
                 f"not a whole number of {size}-byte entries"
             )
+    if not 0 <= state.last_list * SHOWN_BYTES <= len(state.served):
+        raise ValueError(
+            f"user row is damaged: the last list has {state.last_list} entries of "
+            f"{len(state.served) // SHOWN_BYTES} that were served"
+        )

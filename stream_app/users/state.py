@@ -102,6 +102,9 @@ class UserState(
         "late": "l",
         "duplicates": "d",
         "last_timestamp_ms": "t",
+        "shown": "w",
+        "served": "q",
+        "last_list": "k",
     },
 ):
     """The row of a user. Read and written by `codec`; bounded whatever the user does."""
@@ -128,6 +131,12 @@ class UserState(
     """Event time of the newest event in the ring."""
     extra: dict[str, Any] = {}
     """Fields of a newer writer, kept for it."""
+    shown: bytes = b""
+    """Items of impressions: packed `shown.SHOWN_DTYPE`, the last to be read at the end."""
+    served: bytes = b""
+    """Items of lists after events: packed `shown.SHOWN_DTYPE`, the last list at the end."""
+    last_list: int = 0
+    """How many entries of `served` are of the last list."""
 
 
 def apply(state: UserState, event: SourceEvent) -> tuple[UserState, Outcome]:
@@ -139,7 +148,7 @@ def apply(state: UserState, event: SourceEvent) -> tuple[UserState, Outcome]:
     """
     if event.offset <= state.offsets.get(event.source, -1):
         return state, Outcome.REPLAYED
-    offsets = _advanced(state.offsets, event.source, event.offset)
+    offsets = advanced(state.offsets, event.source, event.offset)
     event_ids = state.event_ids
     if event.event_id is not None:
         digest = id_digest(event.event_id)
@@ -162,6 +171,9 @@ def apply(state: UserState, event: SourceEvent) -> tuple[UserState, Outcome]:
             state.duplicates,
             event.timestamp_ms,
             state.extra,
+            state.shown,
+            state.served,
+            state.last_list,
         )
         return appended, Outcome.APPLIED
     history, seen = _kept(_placed(state.history, packed, event.timestamp_ms), state.seen)
@@ -179,6 +191,9 @@ def apply(state: UserState, event: SourceEvent) -> tuple[UserState, Outcome]:
         state.duplicates,
         state.last_timestamp_ms,
         state.extra,
+        state.shown,
+        state.served,
+        state.last_list,
     )
     return placed, Outcome.LATE if late else Outcome.TOO_LATE
 
@@ -227,7 +242,8 @@ def _duplicate(state: UserState, offsets: dict[str, int]) -> UserState:
     return msgspec.structs.replace(state, offsets=offsets, duplicates=state.duplicates + 1)
 
 
-def _advanced(offsets: dict[str, int], source: str, offset: int) -> dict[str, int]:
+def advanced(offsets: dict[str, int], source: str, offset: int) -> dict[str, int]:
+    """The applied offsets after one more; of more than `MAX_SOURCES` the first is forgotten."""
     offsets = {**offsets, source: offset}
     if len(offsets) > MAX_SOURCES:
         del offsets[next(iter(offsets))]

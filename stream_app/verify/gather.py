@@ -8,13 +8,13 @@ know an event that was not read.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import schemas
 from schemas import (
     DEAD_LETTERS,
     ERASURE_RECEIPTS,
     ERASURES,
+    IMPRESSIONS,
     RECOMMENDATIONS,
     Click,
     DeadLetter,
@@ -25,9 +25,10 @@ from schemas import (
 from schemas.codec import MAX_CLOCK_SKEW_MS
 from stream_app.settings import Settings
 from stream_app.streaming.reading import TopicReader
-from stream_app.streaming.topics import changelog_topic, source_topics
-from stream_app.verify.erasures import ErasureLog
+from stream_app.streaming.topics import changelog_topic, impressions_topic, source_topics
 from stream_app.verify.events import DEAD, OPEN, EventLog
+from stream_app.verify.gathered import NEVER_MS, Gathered, Source
+from stream_app.verify.impressions import Impressions
 from stream_app.verify.letters import Letters
 from stream_app.verify.lists import NOTHING, ListLog, decode_head
 from stream_app.verify.report import Finding, Kind, Report
@@ -39,73 +40,7 @@ ANY_TIME_MS = 1 << 62
 append time it could be worked out, but not for topics whose producers set the time.)"""
 OUTPUT_MARGIN_MS = 60_000
 """Outputs are looked for from this long before `--since`: brokers' clocks differ."""
-NEVER_MS = 1 << 62
-
 _PASSES = 3  # over the end of a changelog that grows while it is read
-
-
-@dataclass(slots=True)
-class Source:
-    """The part of one source topic that is checked."""
-
-    topic: str
-    partition: int
-    kind: type[Click] | type[Purchase]
-    commit: int | None
-    start: int = 0
-    end: int = 0
-    limit: int = 0
-    """Below this offset everything must be done."""
-    begin_ms: int = NEVER_MS
-    """Append time of the first event that was read."""
-    dated: bool = True
-    """Records carry the time at which they were appended, not one that producers chose."""
-
-    @property
-    def name(self) -> str:
-        """`topic/partition`."""
-        return f"{self.topic}/{self.partition}"
-
-
-@dataclass(slots=True)
-class Gathered:
-    """What was read of one partition number."""
-
-    number: int
-    sources: list[Source]
-    changelog: str
-    recommendations: str
-    dead_letters: str
-    rows: Rows
-    lists: ListLog
-    letters: Letters
-    events: EventLog
-    lists_hidden_ms: int = -1
-    """Lists of events that were appended at this time or before may have been deleted."""
-    letters_hidden_ms: int = -1
-    """The same for dead letters."""
-    erasures: ErasureLog = field(default_factory=ErasureLog)
-    users: dict[bytes, int] = field(default_factory=dict)
-    """Index by user, in `lists` and `events`."""
-
-    @property
-    def whole(self) -> bool:
-        """Whether no source event is hidden by retention or by the range."""
-        return all(source.start == 0 for source in self.sources)
-
-    def lists_hidden(self, source: Source, appended_ms: int) -> bool:
-        """Whether the list of an event may have been deleted by retention."""
-        hidden_ms = self.lists_hidden_ms
-        return hidden_ms >= 0 and (appended_ms <= hidden_ms or not source.dated)
-
-    def letters_hidden(self, source: Source, appended_ms: int) -> bool:
-        """Whether the dead letter of an event may have been deleted by retention."""
-        hidden_ms = self.letters_hidden_ms
-        return hidden_ms >= 0 and (appended_ms <= hidden_ms or not source.dated)
-
-    def index(self, user: bytes) -> int:
-        """The index of a user, given out at its first mention."""
-        return self.users.setdefault(user, len(self.users))
 
 
 def topics_read(settings: Settings) -> tuple[str, ...]:
@@ -117,6 +52,7 @@ def topics_read(settings: Settings) -> tuple[str, ...]:
         topic_name(settings.topic_prefix, DEAD_LETTERS),
         topic_name(settings.topic_prefix, ERASURES),
         topic_name(settings.topic_prefix, ERASURE_RECEIPTS),
+        topic_name(settings.topic_prefix, IMPRESSIONS),
     )
 
 
@@ -133,6 +69,7 @@ class Gatherer:
     ) -> None:
         """`progress` is called with a topic's name and the number of records that came."""
         self._settings = settings
+        self._kinds = source_topics(settings)
         self._scope = scope
         self._reader = reader
         self._report = report
@@ -147,15 +84,19 @@ class Gatherer:
         await self._read_erasures(found, commits)
         for index, source in enumerate(found.sources):
             await self._read_source(found, index, source, newest)
+        if found.impressions is not None:
+            await self._read_impressions(found, found.impressions, newest)
         return found
 
     def _empty(self, number: int, commits: Mapping[str, int]) -> Gathered:
         settings = self._settings
-        sources = [
-            Source(topic, number, kind, commits.get(f"{topic}/{number}"))
-            for topic, kind in source_topics(settings).items()
-        ]
+        sources = [Source(topic, number, commits.get(f"{topic}/{number}")) for topic in self._kinds]
         names = tuple(source.name for source in sources)
+        topic = topic_name(settings.topic_prefix, IMPRESSIONS)
+        commit, impressions = commits.get(f"{topic}/{number}"), None
+        ended = impressions_topic(settings) is None
+        if commit is not None or not ended:
+            impressions = Source(topic, number, commit, ended=ended)
         return Gathered(
             number,
             sources,
@@ -164,8 +105,9 @@ class Gatherer:
             topic_name(settings.topic_prefix, DEAD_LETTERS),
             Rows(),
             ListLog(len(names)),
-            Letters(names),
+            Letters((*names, f"{topic}/{number}")),
             EventLog(names),
+            impressions=impressions,
         )
 
     async def _read_rows(self, found: Gathered) -> None:
@@ -212,7 +154,8 @@ class Gatherer:
             self._report.add(Finding(Kind.DAMAGED, detail, user, place))
             return
         applied = tuple([head.applied.get(name, NOTHING) for name in sources])
-        if max(applied) == NOTHING:
+        # Whoever asks for a list needs no event.
+        if max(applied) == NOTHING and head.request_id is None:
             detail = f"a list that covers {', '.join(sorted(head.applied)) or 'nothing'}"
             self._report.add(Finding(Kind.WRONG_PARTITION, detail, user, place))
         at_ms = record.timestamp if record.timestamp_type == 1 else NEVER_MS
@@ -274,18 +217,9 @@ class Gatherer:
         self, found: Gathered, index: int, source: Source, newest: int | None
     ) -> None:
         topic, number = source.topic, source.partition
-        source.start = await self._reader.begin(topic, number)
-        source.end = await self._reader.end(topic, number)
-        if self._scope.since_ms is not None:
-            since = await self._reader.at_time(topic, number, self._scope.since_ms)
-            source.start = max(source.start, since)
-        if newest is not None:
-            source.start = max(source.start, source.end - newest)
-        source.limit = source.end if self._scope.settled else source.commit or 0
+        await self._set_range(source, newest)
         async for records in self._reader.read(topic, number, source.start, source.end):
-            source.dated = source.dated and records[0].timestamp_type == 1
-            if source.begin_ms == NEVER_MS and source.dated:
-                source.begin_ms = records[0].timestamp
+            source.see(records[0])
             self._add_events(found, index, source, records)
             self._progress(topic, len(records))
         begin = await self._reader.begin(topic, number)
@@ -293,6 +227,32 @@ class Gatherer:
             found.events.forget_before(index, begin)
             source.start = begin
         self._report.range[source.name] = [source.start, source.end]
+
+    async def _read_impressions(self, found: Gathered, source: Source, newest: int | None) -> None:
+        await self._set_range(source, newest)
+        seen = Impressions(found, source, self._report)
+        async for records in self._reader.read(
+            source.topic, source.partition, source.start, source.end
+        ):
+            source.see(records[0])
+            for record in records:
+                seen.add(record)
+            self._progress(source.topic, len(records))
+        self._report.range[source.name] = [source.start, source.end]
+        found.impression_findings.extend(seen.findings())
+
+    async def _set_range(self, source: Source, newest: int | None) -> None:
+        """What is to be read of a source, and below which offset everything must be done."""
+        topic, number = source.topic, source.partition
+        source.start = await self._reader.begin(topic, number)
+        source.end = await self._reader.end(topic, number)
+        if self._scope.since_ms is not None:
+            since = await self._reader.at_time(topic, number, self._scope.since_ms)
+            source.start = max(source.start, since)
+        if newest is not None:
+            source.start = max(source.start, source.end - newest)
+        settled = self._scope.settled and not source.ended
+        source.limit = source.end if settled else source.commit or 0
 
     def _add_events(
         self, found: Gathered, index: int, source: Source, records: Sequence[Record]
@@ -304,7 +264,7 @@ class Gatherer:
                 self._report.notes["erased_events"] += 1
                 continue
             try:
-                message = _decode(source.kind, record)
+                message = _decode(self._kinds[source.topic], record)
             except RejectedMessage as rejected:
                 self._reject(found, source, record, rejected)
                 continue

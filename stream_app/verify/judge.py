@@ -13,7 +13,8 @@ from stream_app.users.state import UserState
 from stream_app.verify.case import Case, place_of
 from stream_app.verify.compare import compare, compare_after_removal
 from stream_app.verify.events import DEAD, OPEN, Event
-from stream_app.verify.gather import Gathered
+from stream_app.verify.gathered import Gathered
+from stream_app.verify.impressions import without_impressions
 from stream_app.verify.lists import NOTHING, Coverage
 from stream_app.verify.report import Finding, Kind, Report
 from stream_app.verify.rows import Valid
@@ -40,7 +41,8 @@ class Judge:
             events=len(found.events), rows=found.rows.records, lists=len(found.lists),
             dead_letters=found.letters.records,
         )  # fmt: skip
-        for finding in (*self._commits(), *self._changelog(), *self._claims()):
+        shown = found.impression_findings
+        for finding in (*self._commits(), *self._changelog(), *self._claims(), *shown):
             report.add(finding)
         users = {index: user for user, index in found.users.items()}
         left = dict(found.rows.by_user)
@@ -66,12 +68,15 @@ class Judge:
             detail = f"committed {requests.commit}, the log ends at {requests.end}"
             count = requests.end - (requests.commit or 0)
             yield Finding(Kind.UNCOMMITTED, detail, place=requests.source, count=count)
-        for source in self._found.sources:
+        shown = self._found.impressions
+        for source in (*self._found.sources, *([shown] if shown else [])):
             commit, end = source.commit, source.end
             if commit is not None and commit > end:
                 detail = f"committed {commit}, the log ends at {end}"
                 yield Finding(Kind.BEYOND, detail, place=source.name)
-            elif self._report.settled and commit != end and (commit is not None or end > 0):
+            elif source.ended or not self._report.settled or commit == end:
+                pass
+            elif commit is not None or end > 0:
                 detail = f"committed {commit}, the log ends at {end}"
                 count = end - (commit if commit is not None else source.start)
                 if count > 0:
@@ -138,7 +143,7 @@ class Judge:
         if left := self._not_erased(user, row, valid):
             yield from left
             return
-        row = self._found.erasures.without_mark(row)
+        row = self._of_events(row)
         passed = [
             event
             for event in events
@@ -156,6 +161,12 @@ class Judge:
         yield from self._row_claims(user, row, valid)
         yield from self._compared(user, row, valid, passed, events)
         yield from self._covered(user, passed, self._coverage.get(index))
+
+    def _of_events(self, row: UserState) -> UserState:
+        """The row as its events alone make it."""
+        row = self._found.erasures.without_mark(row)
+        shown = self._found.impressions
+        return row if shown is None else without_impressions(row, shown.name)
 
     def _not_erased(self, user: bytes, row: UserState, valid: Valid) -> list[Finding]:
         place = f"{self._found.changelog}/{self._found.number}@{valid.offset}"
@@ -275,7 +286,7 @@ class Judge:
         if left := self._not_erased(user, row, valid):
             yield from left
             return
-        row = self._found.erasures.without_mark(row)
+        row = self._of_events(row)
         yield from self._row_claims(user, row, valid)
         if self._found.whole and valid.removed_ms is None:
             yield from compare(Case(user, row, ()))

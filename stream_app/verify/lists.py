@@ -22,6 +22,7 @@ class ListHead(msgspec.Struct, gc=False):
     user_id: str
     items: msgspec.Raw
     applied: dict[str, int] = {}
+    request_id: str | None = None
 
 
 _from_json = msgspec.json.Decoder(ListHead).decode

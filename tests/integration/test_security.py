@@ -426,7 +426,8 @@ def test_the_listed_acls_are_enough(secured: Secured, start) -> None:
     secured.run(by_role["operator"], "topics", "check")
     listed = secured.run(by_role["operator"], "topics", "list").stdout
     assert f"   2 {shared.topic_prefix}clicks\n" in listed
-    worker = start(by_role["worker"]).wait_until_ready()
+    wants_all = replace(by_role["worker"], filters="bought,clicked,shown:1h")
+    worker = start(wants_all).wait_until_ready()
     poison = '{"user_id": "ann", "item_id": "318", "timestamp_ms": 4102444800000}\n'
     secured.run(by_role["producer"], "produce", given=EVENT + poison)
     shown = secured.run(by_role["subscriber"], "tail", "--from-start", "--count", "1").stdout

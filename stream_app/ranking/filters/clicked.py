@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stream_app.ranking.batch import EXCLUDED, Indices, Rows, UserBatch
+from stream_app.ranking.batch import FIRST_MARK, Indices, Rows, UserBatch
 from stream_app.users.actions import PURCHASE
 
 
@@ -18,7 +18,7 @@ class Clicked:
     def forbidden(self, users: UserBatch) -> tuple[Rows, Indices]:
         """Seen items."""
         past = users.past
-        kept_out = (past.actions != PURCHASE) & (past.actions != EXCLUDED)
+        kept_out = (past.actions != PURCHASE) & (past.actions < FIRST_MARK)
         if self._return_after_ms is not None:
             kept_out &= past.ages_ms < self._return_after_ms
         return past.rows[kept_out], past.items[kept_out]

@@ -128,5 +128,18 @@ def test_a_policy_that_loses_what_must_stay_is_refused(topic: str, policy: str, 
         refuse_unsafe(SETTINGS, found)
 
 
+def test_impressions_must_be_kept_like_events_where_rows_are_made_of_them() -> None:
+    shown = Settings(topic_prefix="shop.", app_id="app", filters="shown:1h")
+    found = as_created()
+    found["shop.impressions"] |= {"message.timestamp.type": "CreateTime", "retention.ms": "-1"}
+    assert problems(SETTINGS, found) == []
+    told = problems(shown, found)
+    assert ["shop.impressions: message.ti" in told[0], "impressions may hold" in told[1]] == [1, 1]
+    found["shop.impressions"]["cleanup.policy"] = "compact"
+    refuse_unsafe(SETTINGS, found)
+    with pytest.raises(TopicsError, match=r"shop\.impressions: cleanup\.policy is compact"):
+        refuse_unsafe(shown, found)
+
+
 def test_topics_whose_settings_are_not_told_are_not_refused() -> None:
     refuse_unsafe(SETTINGS, {})

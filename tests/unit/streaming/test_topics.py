@@ -9,8 +9,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import NodeNotReadyError, NotControllerError
+from aiokafka.errors import KafkaConnectionError, NodeNotReadyError, NotControllerError
 
+from schemas import IMPRESSIONS
 from stream_app.settings import Settings
 from stream_app.streaming import topics
 
@@ -46,7 +47,14 @@ class Cluster:
         return SimpleNamespace(topic_errors=[(wanted[0].name, 0, None)])
 
     async def list_topics(self) -> list[str]:
+        if self.trouble == "knows no broker":
+            raise NodeNotReadyError
         return self.made
+
+    async def describe_topics(self, names: list[str]) -> list[dict[str, Any]]:
+        if self.trouble == "loses its broker":
+            raise KafkaConnectionError
+        return [{"topic": name, "partitions": [0, 1]} for name in names]
 
 
 @pytest.fixture
@@ -76,3 +84,38 @@ def test_no_controller_is_said(
     monkeypatch.setattr(topics, "CONTROLLER_S", 0)
     with pytest.raises(topics.TopicsError, match="no controller"):
         create(Cluster(*["no controller"] * 5))
+
+
+@pytest.mark.parametrize("trouble", ["knows no broker", "loses its broker"])
+def test_partitions_are_asked_for_again_through_a_new_client(
+    monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    cluster = Cluster(trouble, trouble)
+    cluster.made = ["clicks"]
+    monkeypatch.setattr(topics, "admin_client", cluster.client)
+    counts = asyncio.run(topics.partition_counts(SETTINGS, ["clicks", "missing"]))
+    assert counts == {"clicks": 2}
+    monkeypatch.setattr(topics, "CONTROLLER_S", -1)
+    cluster.troubles = [trouble]
+    with pytest.raises(KafkaConnectionError if "loses" in trouble else NodeNotReadyError):
+        asyncio.run(topics.partition_counts(SETTINGS, ["clicks"]))
+
+
+def test_a_worker_needs_impressions_only_to_remember_what_was_shown() -> None:
+    shown = Settings(app_id="test", filters="bought,shown:1h", topic_prefix="shop.")
+    assert IMPRESSIONS in topics.not_for_workers(SETTINGS)
+    assert IMPRESSIONS not in topics.not_for_workers(shown)
+    assert topics.impressions_topic(SETTINGS) is None
+    assert topics.impressions_topic(shown) == "shop.impressions"
+    assert topics.impressions_topic(Settings(filters="served:1h")) is None
+
+
+def test_what_was_described_is_checked_without_asking_again() -> None:
+    counts = {spec.name: 4 for spec in topics.specs(SETTINGS, 4)}
+    assert topics.checked(SETTINGS, counts) == 4
+    del counts["impressions"]
+    assert topics.checked(SETTINGS, counts, without=(IMPRESSIONS,)) == 4
+    with pytest.raises(topics.TopicsError, match="topics are missing: impressions"):
+        topics.checked(SETTINGS, counts)
+    with pytest.raises(topics.TopicsError, match="one number of partitions"):
+        topics.checked(SETTINGS, counts | {"clicks": 3}, without=(IMPRESSIONS,))
