@@ -19,10 +19,10 @@ import msgpack  # type: ignore[import-untyped]
 import msgspec
 
 import schemas
-from schemas import MAX_ID_BYTES, Click, DeadLetter, Purchase, RejectedMessage
+from schemas import MAX_ID_BYTES, Click, DeadLetter, Impression, Purchase, RejectedMessage
 from stream_app.errors import UserError
 
-EventKind = type[Click] | type[Purchase]
+EventKind = type[Click] | type[Purchase] | type[Impression]
 MAX_ERRORS = 20
 """Errors shown of a file; the same mistake is often on every line."""
 
@@ -157,13 +157,17 @@ def _corrected(raw: bytes, kinds: Mapping[str, EventKind], now_ms: int) -> Repla
     key = _to_bytes(line.key, "key")
     if line.value is None:
         raise ValueError("value: it is null; an event needs one")
+    kind: type[Any] = kinds[line.topic]
+    shows = kind is Impression  # which needs no id: shown twice at one time is shown once
     try:
-        value = _identified(line.value, line.origin)
+        value = line.value.to_bytes() if shows else _identified(line.value, line.origin)
     except ValueError as error:
         raise ValueError(f"value: {error}") from None
-    kind: type[Any] = kinds[line.topic]
     try:
-        schemas.decode(kind, value, key=key, now_ms=now_ms)
+        if shows:
+            schemas.decode_impression(value, key=key, now_ms=now_ms)
+        else:
+            schemas.decode(kind, value, key=key, now_ms=now_ms)
     except RejectedMessage as rejected:
         raise ValueError(f"value: {rejected}") from None
     headers = tuple((name, _to_bytes(content, f"header {name}")) for name, content in line.headers)

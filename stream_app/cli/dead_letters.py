@@ -15,8 +15,10 @@ import click
 from schemas import (
     DEAD_LETTERS,
     FIRST_APPENDED,
+    IMPRESSIONS,
     ITEMS,
     DeadLetter,
+    Impression,
     Reason,
     RejectedMessage,
     decode_output,
@@ -175,7 +177,9 @@ async def _replay(
     cut = 0
     if file is not None:
         now_ms = time.time_ns() // 1_000_000
-        replays = read_corrected(file, source_topics(settings), now_ms)
+        impressions = topic_name(settings.topic_prefix, IMPRESSIONS)
+        kinds = {**source_topics(settings), impressions: Impression}
+        replays = read_corrected(file, kinds, now_ms)
     else:
         replays, cut = await _originals(settings, reason, topic)
     before = await _sent_before(settings, replays, never_before)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import schemas
-from schemas import Click, DeadLetter, Purchase
+from schemas import Click, DeadLetter, Impression, Purchase
 from stream_app.cli.dead_letter_file import (
     Blob,
     Line,
@@ -25,7 +25,7 @@ from stream_app.errors import UserError
 from tests.hostile.payloads import samples
 
 NOW = 1_750_000_000_000
-KINDS = {"clicks": Click, "purchases": Purchase}
+KINDS = {"clicks": Click, "purchases": Purchase, "impressions": Impression}
 GOOD = {"user_id": "ann", "item_id": "1", "timestamp_ms": NOW}
 pack = msgpack.packb
 
@@ -169,3 +169,17 @@ def test_an_event_id_always_fits() -> None:
 def test_a_form_of_bytes_is_checked() -> None:
     with pytest.raises(ValueError, match="not base64"):
         Blob(base64="?").to_bytes()
+
+
+def test_an_impression_is_corrected_like_an_event() -> None:
+    good = {"user_id": "ann", "rec_id": "r", "item_ids": ["1"], "timestamp_ms": NOW}
+    rejected = msgspec.structs.replace(letter(b"{}"), topic="impressions")
+    line = json.loads(to_line(rejected, NOW + 5))
+    (replay,) = read_corrected(corrected(line | {"value": {"msgpack": good}}), KINDS, NOW)
+    assert (replay.topic, msgpack.unpackb(replay.value)) == ("impressions", good)
+    for wrong, said in (
+        ({**good, "item_ids": []}, "length >= 1"),
+        ({**good, "timestamp_ms": NOW + 10**7}, "ahead of the clock"),
+    ):
+        with pytest.raises(UserError, match=said):
+            read_corrected(corrected(line | {"value": {"json": wrong}}), KINDS, NOW)
