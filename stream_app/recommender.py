@@ -124,7 +124,7 @@ class Recommender:
             bundle.encoder, bundle.catalog, bundle.release, window=spec.window
         )
         self._seen = SeenIndex(bundle.catalog)
-        self._live = LiveStores.of(bundle)
+        self._live = LiveStores.of(bundle, self.catalogue.table)
         self._k = k
         self._kept_share = decisions
         self._pipelines = Pipelines(bundle, self._live)

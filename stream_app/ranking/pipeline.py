@@ -34,6 +34,11 @@ class Weighted:
     weight: float
     scorer: Scorer
 
+    @property
+    def idle(self) -> bool:
+        """Whether the scorer has nothing to say at present."""
+        return bool(getattr(self.scorer, "idle", False))
+
 
 class Evidence(NamedTuple):
     """What the list of one user is made from: the `n` candidates that nothing keeps out."""
@@ -105,7 +110,7 @@ class Pipeline:
             self.sources[: self._regular],
             self.sources[-1],
             self._filters,
-            self._scorers,
+            [one for one in self._scorers if not one.idle],
             self._catalog,
         )
 
@@ -216,7 +221,9 @@ class Pipeline:
         """The sum of all scores; what each scorer and the terms add goes into `parts`."""
         scores = np.zeros(pool.items.shape, np.float32)
         for one in self._scorers:
-            if not one.weight:  # nothing times a score that is not finite is not nothing
+            if (
+                not one.weight or one.idle
+            ):  # nothing times a score that is not finite is not nothing
                 continue
             part = one.scorer.score(pool) * np.float32(one.weight)
             scores += part

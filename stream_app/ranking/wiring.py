@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.bundle import Bundle
-from stream_app.catalog import Catalog
+from stream_app.catalog import Catalog, ItemTable
 from stream_app.errors import UserError
 from stream_app.filter_names import parse_filter
 from stream_app.objectives import Objectives
@@ -27,11 +27,19 @@ from stream_app.ranking.scorers import (
     Affinity,
     Popularity,
     PopularityDiscount,
+    RelatedTo,
     Transition,
 )
-from stream_app.ranking.sources import Personal, Popular, Transitions, Trending
+from stream_app.ranking.sources import (
+    Personal,
+    Popular,
+    Related,
+    Similar,
+    Transitions,
+    Trending,
+)
 from stream_app.ranking.stages import Filter, Reranker, Source
-from stream_app.retrieval import Within
+from stream_app.retrieval import Neighbours, Within
 
 FILTERS: dict[str, type[Bought] | type[Clicked] | type[Shown] | type[Served]] = {
     one.name: one for one in (Bought, Clicked, Shown, Served)
@@ -49,6 +57,15 @@ TRANSITION_PLACES = 3
 VOTE_DECAY = 0.8
 # A transition that was never counted is about as likely as any of a few thousand items.
 TRANSITION_FLOOR = 3e-4
+# What is similar or related to the last items, so many of them, is a candidate: as for transitions.
+ITEM_PLACES = 3
+# Neighbours kept of an item; the nearest are nearest to the user as well, or nothing is.
+NEIGHBOURS = 16
+# Related items of each of the last items: the first that the producer names.
+RELATED = 10
+# Added to the score of what is related to the newest item, in nats: about what it is worth that
+# one in sixty moves on from there to the item, where nobody was counted yet (`TRANSITION_FLOOR`).
+RELATED_NATS = 4.0
 # Rerankers may drop as many items as a list holds.
 RESERVE = 10
 # A diverse list is chosen from as many more.
@@ -63,16 +80,21 @@ class LiveStores:
     trends: TrendStore
     both_ways: bool
     """Whether an earlier item counts as following a later one."""
+    neighbours: Neighbours
+    items: ItemTable
+    """What producers say."""
 
     @classmethod
-    def of(cls, bundle: Bundle) -> LiveStores:
-        """Start from what the training data taught."""
+    def of(cls, bundle: Bundle, items: ItemTable | None = None) -> LiveStores:
+        """Start from what the training data taught; `items` is over the catalogue of `bundle`."""
         priors, ranking = bundle.priors, bundle.manifest.ranking
         until_ms = bundle.manifest.data.until_ms
         return cls(
             TransitionStore(priors.successors, priors.counts),
             TrendStore(priors.popularity, until_ms, ranking.trend_half_life_ms),
             ranking.both_ways,
+            Neighbours(bundle.catalog, bundle.index, NEIGHBOURS),
+            items or ItemTable(bundle.catalog),
         )
 
     def grow(self, catalog_size: int) -> None:
@@ -130,6 +152,8 @@ def _sources(bundle: Bundle, live: LiveStores, plan: Plan, k: int, within: Withi
         Personal.name: max(PERSONAL_DEPTH, 2 * k),
         Transitions.name: TRANSITION_PLACES * FAN_OUT,
         Trending.name: TOP,
+        Similar.name: 0,
+        Related.name: ITEM_PLACES * RELATED,
     }
     _refuse_unknown("source", dict(plan.sources), usual)
     most = {name: plan.most(name, count) for name, count in usual.items()}
@@ -137,8 +161,15 @@ def _sources(bundle: Bundle, live: LiveStores, plan: Plan, k: int, within: Withi
         Personal.name: Personal(bundle.index, within, most[Personal.name]),
         Transitions.name: Transitions(live.transitions, -(-most[Transitions.name] // FAN_OUT)),
         Trending.name: Trending(live.trends, most[Trending.name]),
+        Similar.name: Similar(live.neighbours, ITEM_PLACES, _each(most[Similar.name])),
+        Related.name: Related(live.items.related, ITEM_PLACES, _each(most[Related.name])),
     }
     return [source for name, source in made.items() if most[name]]
+
+
+def _each(most: int) -> int:
+    """Of so many items, how many belong to each of the last items."""
+    return -(-most // ITEM_PLACES)
 
 
 def _scorers(bundle: Bundle, live: LiveStores, plan: Plan) -> list[Weighted]:
@@ -148,6 +179,15 @@ def _scorers(bundle: Bundle, live: LiveStores, plan: Plan) -> list[Weighted]:
         Weighted(weights.personal, Affinity(catalog, weights.temperature)),
         Weighted(weights.transition, Transition(live.transitions, votes, TRANSITION_FLOOR)),
         Weighted(weights.trending, Popularity(live.trends)),
+        Weighted(
+            RELATED_NATS,
+            RelatedTo(
+                live.items.related,
+                ITEM_PLACES,
+                _each(plan.most(Related.name, ITEM_PLACES * RELATED)),
+                VOTE_DECAY,
+            ),
+        ),
     ]
     _refuse_unknown("weight", dict(plan.weights), [one.scorer.name for one in scorers])
     return [
