@@ -18,10 +18,12 @@ from stream_app.ranking.batch import Indices
 from stream_app.ranking.filters import Bought, Clicked, Excluded, Served, Shown
 from stream_app.ranking.grid import Grid
 from stream_app.ranking.lists import ListBuilder
+from stream_app.ranking.live.arrivals import Arrivals
 from stream_app.ranking.live.transitions import FAN_OUT, TransitionStore
 from stream_app.ranking.live.trends import TOP, TrendStore
 from stream_app.ranking.pipeline import Pipeline, Weighted
-from stream_app.ranking.rerankers import Best, Diverse
+from stream_app.ranking.rerankers import Best, Diverse, Explore
+from stream_app.ranking.rerankers.explore import Newest
 from stream_app.ranking.scorers import (
     ActionValue,
     Affinity,
@@ -31,6 +33,7 @@ from stream_app.ranking.scorers import (
     Transition,
 )
 from stream_app.ranking.sources import (
+    New,
     Personal,
     Popular,
     Related,
@@ -66,6 +69,9 @@ RELATED = 10
 # Added to the score of what is related to the newest item, in nats: about what it is worth that
 # one in sixty moves on from there to the item, where nobody was counted yet (`TRANSITION_FLOOR`).
 RELATED_NATS = 4.0
+# The newest arrivals that can be drawn; more would each get a place so rarely that nothing is
+# learned of them, and those that have had their turn make room (`NEW_LISTS`).
+ARRIVALS = 32
 # Rerankers may drop as many items as a list holds.
 RESERVE = 10
 # A diverse list is chosen from as many more.
@@ -83,18 +89,22 @@ class LiveStores:
     neighbours: Neighbours
     items: ItemTable
     """What producers say."""
+    arrivals: Arrivals
 
     @classmethod
     def of(cls, bundle: Bundle, items: ItemTable | None = None) -> LiveStores:
         """Start from what the training data taught; `items` is over the catalogue of `bundle`."""
         priors, ranking = bundle.priors, bundle.manifest.ranking
         until_ms = bundle.manifest.data.until_ms
+        items = items or ItemTable(bundle.catalog)
+        trends = TrendStore(priors.popularity, until_ms, ranking.trend_half_life_ms)
         return cls(
             TransitionStore(priors.successors, priors.counts),
-            TrendStore(priors.popularity, until_ms, ranking.trend_half_life_ms),
+            trends,
             ranking.both_ways,
             Neighbours(bundle.catalog, bundle.index, NEIGHBOURS),
-            items or ItemTable(bundle.catalog),
+            items,
+            Arrivals(bundle.catalog, items, trends),
         )
 
     def grow(self, catalog_size: int) -> None:
@@ -141,7 +151,7 @@ def build_pipeline(
         last_resort=Popular(bundle.catalog, bundle.priors.popularity, k),
         filters=[*filters_of(plan), Excluded()],
         scorers=_scorers(bundle, live, plan),
-        rerankers=rerankers_of(bundle.catalog, plan, k),
+        rerankers=rerankers_of(bundle.catalog, live.arrivals, plan, k),
         k=k,
         grid=grid,
     )
@@ -154,6 +164,7 @@ def _sources(bundle: Bundle, live: LiveStores, plan: Plan, k: int, within: Withi
         Trending.name: TOP,
         Similar.name: 0,
         Related.name: ITEM_PLACES * RELATED,
+        New.name: ARRIVALS,
     }
     _refuse_unknown("source", dict(plan.sources), usual)
     most = {name: plan.most(name, count) for name, count in usual.items()}
@@ -163,6 +174,7 @@ def _sources(bundle: Bundle, live: LiveStores, plan: Plan, k: int, within: Withi
         Trending.name: Trending(live.trends, most[Trending.name]),
         Similar.name: Similar(live.neighbours, ITEM_PLACES, _each(most[Similar.name])),
         Related.name: Related(live.items.related, ITEM_PLACES, _each(most[Related.name])),
+        New.name: New(live.arrivals, most[New.name]),
     }
     return [source for name, source in made.items() if most[name]]
 
@@ -221,11 +233,13 @@ def _action_value(bundle: Bundle, objectives: Objectives) -> list[Weighted]:
     return [Weighted(1.0, ActionValue(bundle.action_head, bundle.catalog, values))]
 
 
-def rerankers_of(catalog: Catalog, plan: Plan, k: int) -> list[Reranker]:
+def rerankers_of(catalog: Catalog, newest: Newest, plan: Plan, k: int) -> list[Reranker]:
     """What orders candidates, in turn, into lists of `k` items."""
-    if not plan.objectives.diversity:
-        return [Best(k + RESERVE)]
-    return [Best(k + DIVERSE_RESERVE), Diverse(catalog, plan.objectives.diversity, k)]
+    rerankers: list[Reranker] = [Best(k + RESERVE)]
+    if diversity := plan.objectives.diversity:
+        rerankers = [Best(k + DIVERSE_RESERVE), Diverse(catalog, diversity, k)]
+    most = plan.most(New.name, ARRIVALS)
+    return [Explore(newest, most, plan.exploration, k, rerankers)]
 
 
 def filters_of(plan: Plan) -> list[Filter]:

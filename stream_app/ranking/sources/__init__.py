@@ -1,5 +1,6 @@
 """Where candidates come from."""
 
+from stream_app.ranking.sources.new import New
 from stream_app.ranking.sources.personal import Personal
 from stream_app.ranking.sources.popular import Popular
 from stream_app.ranking.sources.related import Related
@@ -7,4 +8,4 @@ from stream_app.ranking.sources.similar import Similar
 from stream_app.ranking.sources.transitions import Transitions
 from stream_app.ranking.sources.trending import Trending
 
-__all__ = ["Personal", "Popular", "Related", "Similar", "Transitions", "Trending"]
+__all__ = ["New", "Personal", "Popular", "Related", "Similar", "Transitions", "Trending"]
