@@ -51,6 +51,7 @@ from stream_app.source_messages import (
     trigger,
 )
 from stream_app.treatments import Asking, Treatment, Treatments
+from stream_app.trends import SharedTrends
 from stream_app.users.features import FEATURES
 from stream_app.users.shown import apply_impression, before_last_list
 from stream_app.users.state import (
@@ -128,6 +129,8 @@ class Recommender:
         )
         self._seen = SeenIndex(bundle.catalog)
         self._live = LiveStores.of(bundle, self.catalogue.table)
+        self.trends = SharedTrends(bundle.catalog, self._live, bundle.release)
+        """Counts of all workers; takes records of them between two calls, in the same thread."""
         self._k = k
         self._kept_share = decisions
         self._pipelines = Pipelines(bundle, self._live)
@@ -331,7 +334,15 @@ class Recommender:
             :, ::-1
         ]
         times = np.array([event.timestamp_ms for event in events], np.int64)
-        self._live.learn(len(catalog), before[chosen], items[chosen], times[chosen], trends[chosen])
+        partitions = np.array([source.partition for source in messages], np.int64)
+        self._live.learn(
+            len(catalog),
+            before[chosen],
+            items[chosen],
+            times[chosen],
+            trends[chosen],
+            partitions[chosen],
+        )
 
     def _recommend(
         self,

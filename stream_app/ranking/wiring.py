@@ -19,6 +19,7 @@ from stream_app.ranking.filters import Bought, Clicked, Excluded, Served, Shown
 from stream_app.ranking.grid import Grid
 from stream_app.ranking.lists import ListBuilder
 from stream_app.ranking.live.arrivals import Arrivals
+from stream_app.ranking.live.counters import PartitionCounts
 from stream_app.ranking.live.transitions import FAN_OUT, TransitionStore
 from stream_app.ranking.live.trends import TOP, TrendStore
 from stream_app.ranking.pipeline import Pipeline, Weighted
@@ -90,6 +91,8 @@ class LiveStores:
     items: ItemTable
     """What producers say."""
     arrivals: Arrivals
+    counts: PartitionCounts
+    """What of the trends was counted in the stream, by partition."""
 
     @classmethod
     def of(cls, bundle: Bundle, items: ItemTable | None = None) -> LiveStores:
@@ -105,6 +108,7 @@ class LiveStores:
             Neighbours(bundle.catalog, bundle.index, NEIGHBOURS),
             items,
             Arrivals(bundle.catalog, items, trends),
+            PartitionCounts(ranking.trend_half_life_ms),
         )
 
     def grow(self, catalog_size: int) -> None:
@@ -119,15 +123,20 @@ class LiveStores:
         items: Indices,
         timestamps_ms: NDArray[np.int64],
         trending: NDArray[np.bool_],
+        partitions: NDArray[np.int64],
     ) -> None:
         """Count events `[n]` on `items`, each after the items `previous` `[n, L]` of its user.
 
-        Those that are `trending` count as popularity, too. Positions are those of a catalogue of
+        Those that are `trending` count as popularity, too, under the number of the partition that
+        they were read from. Positions are those of a catalogue of
         `catalog_size` items, -1 for an item not in it.
         """
         self.grow(catalog_size)
         self.transitions.learn(previous, items, self.both_ways)
-        self.trends.learn(items[trending], timestamps_ms[trending])
+        trending = trending & (items >= 0)
+        items, timestamps_ms = items[trending], timestamps_ms[trending]
+        self.trends.learn(items, timestamps_ms)
+        self.counts.count(partitions[trending], items, timestamps_ms)
 
 
 def build_pipeline(

@@ -50,7 +50,7 @@ class PartitionCounts:
     """
 
     def __init__(self, half_life_ms: float) -> None:
-        self._half_life_ms = half_life_ms
+        self.half_life_ms = half_life_ms
         self._places = HashTable()
         self._size = 0
         self._partitions: Partitions = np.zeros(0, np.int64)
@@ -64,7 +64,7 @@ class PartitionCounts:
     def count(self, partitions: Partitions, items: Indices, timestamps_ms: Partitions) -> None:
         """Count events `[n]` read of `partitions`; positions of items are not negative."""
         places = self._find_or_add(partitions, items)
-        np.logaddexp2.at(self._levels, places, timestamps_ms / self._half_life_ms)
+        np.logaddexp2.at(self._levels, places, timestamps_ms / self.half_life_ms)
 
     def merge(self, partitions: Partitions, items: Indices, levels: Levels) -> Rise:
         """Take up counts `[n]` that were published; returns those that were not known."""
@@ -80,13 +80,14 @@ class PartitionCounts:
     def unpublished(self, most: int) -> Counts:
         """At most so many counts that have grown since they were published, and take them for it.
 
-        Those that have grown by the largest factor come first, so that what is left waiting is
-        off by little.
+        Those that have grown by most come first, so that what others do not know yet is little.
         """
         size = self._size
         grown = np.flatnonzero(self._levels[:size] > self._published[:size])
         if len(grown) > most:
-            growth = self._levels[grown] - self._published[grown]
+            highest = self._levels[grown].max()  # as plain numbers they could be infinite
+            growth = np.exp2(self._levels[grown] - highest)
+            growth -= np.exp2(self._published[grown] - highest)
             grown = grown[np.argpartition(-growth, most)[:most]]
         counts = Counts(self._partitions[grown], self._items[grown], self._levels[grown])
         self._published[grown] = counts.levels

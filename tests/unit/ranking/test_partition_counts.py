@@ -97,9 +97,9 @@ def test_only_what_has_grown_is_published_and_the_largest_growth_first() -> None
     counts = counted([(0, 1, 0)] * 8 + [(0, 2, 0)])
     assert len(counts.unpublished(1000).items) == 2
     assert len(counts.unpublished(1000).items) == 0
-    counts.count(*columns([(0, 1, 0), (0, 2, 0), (0, 3, 0)]))
-    assert counts.unpublished(1).items.tolist() == [3]  # new
-    assert counts.unpublished(1).items.tolist() == [2]  # doubled
+    counts.count(*columns([(0, 1, 0), (0, 2, 0), (0, 2, 0), (0, 3, 0), (0, 3, 0), (0, 3, 0)]))
+    assert counts.unpublished(1).items.tolist() == [3]
+    assert counts.unpublished(1).items.tolist() == [2]
     rest = counts.unpublished(1)
     assert rest.items.tolist() == [1]
     counts.not_published(rest)

@@ -112,7 +112,7 @@ def test_a_stage_that_fails_leaves_nothing_behind() -> None:
 def learn_nothing(live: LiveStores, catalog_size: int) -> None:
     none = np.zeros(0, np.int32)
     times = np.zeros(0, np.int64)
-    live.learn(catalog_size, none.reshape(0, 1), none, times, np.zeros(0, np.bool_))
+    live.learn(catalog_size, none.reshape(0, 1), none, times, np.zeros(0, np.bool_), times)
 
 
 def test_items_that_join_the_catalogue_fill_a_list_at_last() -> None:
