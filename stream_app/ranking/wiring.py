@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from stream_app.errors import UserError
 from stream_app.filter_names import parse_filter
 from stream_app.objectives import Objectives
 from stream_app.plan import Plan
+from stream_app.ranking import plugins
 from stream_app.ranking.batch import Indices
 from stream_app.ranking.filters import Bought, Clicked, Excluded, Served, Shown
 from stream_app.ranking.grid import Grid
@@ -23,6 +24,7 @@ from stream_app.ranking.live.counters import PartitionCounts
 from stream_app.ranking.live.transitions import FAN_OUT, TransitionStore
 from stream_app.ranking.live.trends import TOP, TrendStore
 from stream_app.ranking.pipeline import Pipeline, Weighted
+from stream_app.ranking.plugins import Plugins, SourceContext
 from stream_app.ranking.rerankers import Best, Diverse, Explore
 from stream_app.ranking.rerankers.explore import Newest
 from stream_app.ranking.scorers import (
@@ -93,6 +95,7 @@ class LiveStores:
     arrivals: Arrivals
     counts: PartitionCounts
     """What of the trends was counted in the stream, by partition."""
+    plugins: Plugins = field(default_factory=Plugins)
 
     @classmethod
     def of(cls, bundle: Bundle, items: ItemTable | None = None) -> LiveStores:
@@ -175,7 +178,7 @@ def _sources(bundle: Bundle, live: LiveStores, plan: Plan, k: int, within: Withi
         Related.name: ITEM_PLACES * RELATED,
         New.name: ARRIVALS,
     }
-    _refuse_unknown("source", dict(plan.sources), usual)
+    others = _plugged(bundle, live, plan, usual)
     most = {name: plan.most(name, count) for name, count in usual.items()}
     made: dict[str, Source] = {
         Personal.name: Personal(bundle.index, within, most[Personal.name]),
@@ -185,7 +188,22 @@ def _sources(bundle: Bundle, live: LiveStores, plan: Plan, k: int, within: Withi
         Related.name: Related(live.items.related, ITEM_PLACES, _each(most[Related.name])),
         New.name: New(live.arrivals, most[New.name]),
     }
-    return [source for name, source in made.items() if most[name]]
+    return [*(source for name, source in made.items() if most[name]), *others]
+
+
+def _plugged(bundle: Bundle, live: LiveStores, plan: Plan, known: Collection[str]) -> list[Source]:
+    """Sources of other distributions that the plan names."""
+    found: list[Source] = []
+    for name, most in plan.sources:
+        if name in known:
+            continue
+        context = SourceContext(bundle.catalog, bundle.index, live, live.items, int(most))
+        source = live.plugins.get(name, context)
+        if source is None:
+            _refuse_unknown("source", [name], [*known, *plugins.names()])
+        elif most:
+            found.append(source)
+    return found
 
 
 def _each(most: int) -> int:
