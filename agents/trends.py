@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import Any
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, ProducerClosed
 
 import schemas
 from schemas import ItemTrend, RejectedMessage, decode_output
@@ -68,6 +68,8 @@ class TrendAgent:
         try:
             await outbox.deliver()
             self._troubled = False
+        except ProducerClosed:
+            return  # the worker is stopping
         except KafkaError as error:
             if not self._troubled:
                 log.warning("%s: %r; trying again every second", self._topic, error)

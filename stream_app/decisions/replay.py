@@ -115,7 +115,7 @@ def _list(
     # Position -1 reads the last entry, as everywhere.
     chances = ranking.propensities
     if chances is None:
-        chances = np.full(ranking.items.shape, np.nan, np.float32)
+        chances = np.full(ranking.items.shape, np.nan)
     ranked = Ranked(items, scores, proposed.take(items), chances[:, :length])
     builder = ListBuilder(catalog, decision.sources, TransitionStore.empty(len(catalog)), 0)
     return builder.of(ranked, causes.take(items))[0]

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise, repeat
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas.messages import RankedItem
 from stream_app.catalog import Catalog
-from stream_app.ranking.batch import NONE, Floats, Indices, UserBatch
+from stream_app.ranking.batch import NONE, Indices, UserBatch
 from stream_app.ranking.explain import led_to
 from stream_app.ranking.live.transitions import TransitionStore
 from stream_app.ranking.pipeline import Ranked
@@ -82,11 +83,11 @@ class ListBuilder:
         return [tuple(places[start:end]) for start, end in pairwise([0, *ends])]
 
 
-def _propensities(drawn: Floats) -> list[Iterable[float | None]]:
+def _propensities(drawn: NDArray[np.float64]) -> list[Iterable[float | None]]:
     """What `RankedItem` takes last, for `n` items; nothing where nothing was drawn, as is usual."""
     known = ~np.isnan(drawn)
     if not known.any():
         return []
-    rounded = drawn.astype(np.float64).round(_CHANCE_DECIMALS).astype(object)
+    rounded = drawn.round(_CHANCE_DECIMALS).astype(object)
     rounded[~known] = None
     return [repeat(None), rounded.tolist()]  # no explanation: it comes later, if at all

@@ -77,7 +77,7 @@ class Ranked(NamedTuple):
     """`[R, k]`."""
     sources: NDArray[np.uint16]
     """Which sources proposed the item, `[R, k]`: bit `i` is `Pipeline.sources[i]`."""
-    propensities: Floats
+    propensities: NDArray[np.float64]
     """With which probability the item came to its place `[R, k]`; NaN where nothing was drawn."""
 
 
@@ -263,7 +263,7 @@ class Pipeline:
         scores[:, :count] = ranking.scores[:, :count]
         marks = self.grid.marks.take(self.grid.cells(items))
         marks[items == NONE] = 0
-        propensities = np.full(items.shape, np.nan, np.float32)
+        propensities = np.full(items.shape, np.nan)
         if ranking.propensities is not None:
             propensities[:, :count] = ranking.propensities[:, :count]
         return Ranked(items, scores, marks, propensities)

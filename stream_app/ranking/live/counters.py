@@ -46,7 +46,7 @@ class Counts(NamedTuple):
 class PartitionCounts:
     """Levels by partition and catalogue position: `log2` of `sum 2 ** (t / half_life)`, t Unix ms.
 
-    Only pairs with a count take memory, 30 to 60 bytes each. Use from one thread at a time.
+    Only pairs with a count take memory, some 100 bytes each. Use from one thread at a time.
     """
 
     def __init__(self, half_life_ms: float) -> None:

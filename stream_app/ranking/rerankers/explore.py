@@ -104,7 +104,7 @@ class Explore:
         aim = np.minimum(uniform(seeds[drawn], 3) * sums[:, -1], np.nextafter(sums[:, -1], 0))
         chosen = (sums <= aim[:, None]).sum(axis=1)
         each = self._share / len(places)
-        propensities = np.full(ordered.items.shape, np.nan, np.float32)
+        propensities = np.full(ordered.items.shape, np.nan)
         propensities[possible] = 1.0
         propensities[np.ix_(possible, places)] = 1.0 - each
         propensities[drawn, at] = each * chances[drawn, chosen]
