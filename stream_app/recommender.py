@@ -160,13 +160,23 @@ class Recommender:
         k: int = 10,
         filters: Sequence[str] = DEFAULT_FILTERS,
         objectives: Objectives = NEXT_EVENT,
+        sources: Named = (),
+        exploration: float = EXPLORATION,
         clock: Callable[[], int] | None = None,
         backend: str = "auto",
         index: str = "auto",
     ) -> Recommender:
         """Load the bundle in a directory and serve it; raises BundleError."""
         loaded = load_bundle(bundle, backend=backend, index=index)
-        return cls(loaded, k=k, filters=filters, objectives=objectives, clock=clock)
+        return cls(
+            loaded,
+            k=k,
+            filters=filters,
+            objectives=objectives,
+            sources=sources,
+            exploration=exploration,
+            clock=clock,
+        )
 
     def look(self) -> CatalogueStatus:
         """The catalogue's figures, at the present time."""
