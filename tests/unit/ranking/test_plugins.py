@@ -29,15 +29,17 @@ def installed(folder: Path, points: dict[str, str], distribution: str = "shop") 
     (info / "entry_points.txt").write_text("\n".join(["[stream_app.sources]", *lines]) + "\n")
 
 
-def page_block(language: str) -> str:
-    found = re.search(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.M | re.S)
+def page_block(heading: str, language: str) -> str:
+    """The first block in a language under a heading of the page."""
+    section = PAGE.read_text().split(f"## {heading}\n")[1]
+    found = re.search(rf"^```{language}\n(.*?)^```", section, re.M | re.S)
     assert found
     return found[1]
 
 
 def test_the_example_of_the_documentation_works(tmp_path: Path, monkeypatch) -> None:
-    project = tomllib.loads(page_block("toml"))["project"]
-    (tmp_path / "shop_season.py").write_text(page_block("python"))
+    project = tomllib.loads(page_block("A source of your own", "toml"))["project"]
+    (tmp_path / "shop_season.py").write_text(page_block("A source of your own", "python"))
     installed(tmp_path, project["entry-points"]["stream_app.sources"])
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "season.txt").write_text("item-3\nitem-9 never-heard-of item-3\n")
@@ -51,6 +53,18 @@ def test_the_example_of_the_documentation_works(tmp_path: Path, monkeypatch) -> 
     scenarios.put("default", Scenario(name="default", sources={"season": 0}))
     (made,) = recommender.recommend([Click(user_id="ann", item_id="item-2", timestamp_ms=1)])
     assert not any("season" in item.sources for item in made.items)
+
+
+def test_the_lists_of_the_documentation_are_those_that_are_made(capsys, monkeypatch) -> None:
+    monkeypatch.chdir(PAGE.parents[1])
+    names: dict[str, object] = {}
+    exec(page_block("Related items", "python"), names)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[6].split()[::2][:2] == ["7", "4886"]
+    assert "'trending', 'related'" in lines[6]
+    assert lines[8].split()[2] == "2355"
+    exec(page_block("New arrivals", "python"), names)
+    assert capsys.readouterr().out == page_block("New arrivals", "text")
 
 
 MODULE = """
