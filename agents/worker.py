@@ -19,11 +19,13 @@ from agents.catalogue_wiring import attach_catalogue, load_text_encoder
 from agents.engine import Engine
 from agents.feeds import ControlFeed, Feeds
 from agents.recommend import RecommendAgent
+from agents.trends import FLUSH_S, TrendAgent
 from schemas import (
     DEAD_LETTERS,
     DECISIONS,
     ERASURE_RECEIPTS,
     ERASURES,
+    ITEM_TRENDS,
     RECOMMENDATIONS,
     REQUESTS,
     SCENARIOS,
@@ -136,9 +138,13 @@ def build(
     # One thread computes: what changes the catalogue takes effect between two batches.
     thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
     scenarios = ControlFeed(decode_scenario, recommender.treatments.scenarios.put, thread)
+    trends = topic_name(settings.topic_prefix, ITEM_TRENDS)
+    shared = TrendAgent(recommender.trends, trends, publisher, thread)
+    _repeat(app, shared.flush, FLUSH_S)
     feeds = Feeds(
         {topic_name(settings.topic_prefix, SCENARIOS): scenarios.take}
         | attach_catalogue(app, settings, recommender, metrics, publisher, encoder, counts, thread)
+        | {trends: shared.take}
     )
     broadcast = Broadcast(options, {name: counts[name] for name in feeds.topics}, feeds.take)
     app.tables.attach(rows, publisher, changelog, erasures, broadcast)

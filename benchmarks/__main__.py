@@ -11,6 +11,7 @@ PARTS = (
     "recommender",
     "objectives",
     "filters",
+    "sources",
     "reasons",
     "decisions",
     "recovery",

@@ -7,6 +7,9 @@ every `PROBE_S` seconds, and their lists are looked at:
 
 - new: from before the item's record is sent until the receipt of the first list that holds it;
 - gone: from before its removal is sent until the receipt of the last list that holds it.
+
+`--untouched` needs no text encoder: the release is as it is, items say nothing, and are found by
+exploration alone, whoever clicks. Then `new` depends on how many lists are made, one a `PROBE_S`.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import shutil
 import tempfile
 import time
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -142,18 +146,26 @@ async def measure(
 def main() -> None:
     """Run all of it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--text-encoder", required=True, help="of `text-encoder export`")
+    how = parser.add_mutually_exclusive_group(required=True)
+    how.add_argument("--text-encoder", help="of `text-encoder export`")
+    how.add_argument("--untouched", action="store_true", help="items of which nothing is known")
     parser.add_argument("--items", type=int, default=20)
     options = parser.parse_args()
-    encoder = TextEncoder.load(options.text_encoder)
     with tempfile.TemporaryDirectory() as name, EmbeddedKafka() as kafka:
         folder = Path(name)
-        bundle = personal_release(folder)
-        wanted = items_with_users(bundle, encoder, options.items)
         settings = Settings(
-            bootstrap_servers=kafka.bootstrap, app_id="bench", bundle=str(bundle), filters="",
-            text_encoder=options.text_encoder, metrics_port=free_port(),
+            bootstrap_servers=kafka.bootstrap, app_id="bench", bundle=str(BUNDLE), filters="",
+            metrics_port=free_port(),
         )  # fmt: skip
+        if options.untouched:
+            wanted = [(Item(item_id=f"new-{number}"), "1") for number in range(options.items)]
+        else:
+            bundle = personal_release(folder)
+            encoder = TextEncoder.load(options.text_encoder)
+            wanted = items_with_users(bundle, encoder, options.items)
+            settings = replace(
+                settings, bundle=str(bundle), text_encoder=options.text_encoder, exploration=0.0
+            )
         asyncio.run(topics.create(settings, PARTITIONS, replication=1))
         with worker_process(settings, folder / "worker.log"):
             new, gone = asyncio.run(measure(settings, wanted))

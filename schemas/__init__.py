@@ -22,7 +22,7 @@ from schemas.dead_letters import (
 from schemas.decisions import Decision, Pin
 from schemas.duplicates import find_duplicate_key
 from schemas.errors import Reason, RejectedMessage
-from schemas.items import Item, ItemVector
+from schemas.items import Item, ItemTrend, ItemVector
 from schemas.messages import (
     MAX_ID_BYTES,
     MAX_K,
@@ -53,6 +53,7 @@ from schemas.topics import (
     ERASURE_RECEIPTS,
     ERASURES,
     IMPRESSIONS,
+    ITEM_TRENDS,
     ITEM_VECTORS,
     ITEMS,
     PURCHASES,
@@ -75,6 +76,7 @@ __all__ = [
     "FIRST_APPENDED",
     "IMPRESSIONS",
     "ITEMS",
+    "ITEM_TRENDS",
     "ITEM_VECTORS",
     "KEPT_VALUE_BYTES",
     "MAX_CLOCK_SKEW_MS",
@@ -97,6 +99,7 @@ __all__ = [
     "Impression",
     "Item",
     "ItemExplanation",
+    "ItemTrend",
     "ItemVector",
     "Pin",
     "Purchase",

@@ -13,7 +13,7 @@ import msgspec
 from schemas.decisions import Decision
 from schemas.duplicates import find_duplicate_key
 from schemas.errors import Reason, RejectedMessage
-from schemas.items import Item, ItemVector
+from schemas.items import Item, ItemTrend, ItemVector
 from schemas.messages import (
     MAX_ID_BYTES,
     Click,
@@ -31,7 +31,9 @@ Encoding = Literal["msgpack", "json"]
 Event = TypeVar("Event", Click, Purchase)
 Plain = TypeVar("Plain", ErasureRequest, Impression, RecommendationRequest)
 Keyed = TypeVar("Keyed", Item, Scenario)
-Output = TypeVar("Output", Recommendation, Decision, DeadLetter, ErasureReceipt, ItemVector)
+Output = TypeVar(
+    "Output", Recommendation, Decision, DeadLetter, ErasureReceipt, ItemVector, ItemTrend
+)
 
 MAX_VALUE_BYTES = 256 * 1024
 """An event is a few hundred bytes; a thousand times that is a mistake, and costs every reader."""
@@ -56,6 +58,7 @@ _KINDS: tuple[type[msgspec.Struct], ...] = (
     ErasureReceipt,
     Item,
     ItemVector,
+    ItemTrend,
     Scenario,
 )
 _FROM_MSGPACK: dict[type, msgspec.msgpack.Decoder[Any]] = {

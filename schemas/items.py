@@ -52,6 +52,23 @@ class Item(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     of the text."""
 
 
+class ItemTrend(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """How often events fell on an item, later ones counting more (topic `item-trends`, internal).
+
+    Of the events in the partitions of the event topics with the number of the record's partition.
+    """
+
+    item_id: Id
+    release: str
+    """`name@version` of the release that was served while it was counted."""
+    half_life_ms: Number
+    """An event counts twice as much as one so many ms before."""
+    level: Number
+    """log2 of the sum over events of 2 ** (Unix ms / half_life_ms); it never falls."""
+    at_ms: Timestamp
+    """Time of the newest event that the writer had counted, of any item."""
+
+
 class ItemVector(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     """What a text encoder made of an item (topic `item-vectors`, internal)."""
 

@@ -127,6 +127,9 @@ class RankedItem(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     reasons: tuple[str, ...] = ()
     explanation: ItemExplanation | None = None
     """Where a request asked for it."""
+    propensity: float | None = None
+    """The probability with which this item was put at this place; null where it was not left to
+    chance."""
 
 
 class ServingModel(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -34,6 +34,8 @@ class Scenario(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     """What is not recommended again, such as `bought` and `clicked:30d`."""
     categories: CategoryNames = ()
     """Lists hold items of these categories only; empty: of any."""
+    exploration: Share | None = None
+    """Share of the lists of which one place goes to a new arrival."""
     diversity: Factor | None = None
     """Nats that an item loses for being just like one above it."""
     popularity_discount: Share | None = None

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from schemas.decisions import Decision
-from schemas.items import Item, ItemVector
+from schemas.items import Item, ItemTrend, ItemVector
 from schemas.messages import (
     Click,
     DeadLetter,
@@ -45,6 +45,8 @@ class Topic:
     description: str
     tombstones_ms: int | None = None
     """How long a compacted topic still shows that a key was removed."""
+    segment_bytes: int | None = None
+    """Size at which a file of a partition is closed; None = the broker's."""
 
     def config(self) -> dict[str, str]:
         """Topic settings in Kafka's names, as `CreateTopics` takes them."""
@@ -55,6 +57,8 @@ class Topic:
         }
         if self.tombstones_ms is not None:
             config["delete.retention.ms"] = str(self.tombstones_ms)
+        if self.segment_bytes is not None:
+            config["segment.bytes"] = str(self.segment_bytes)
         return config
 
 
@@ -176,6 +180,20 @@ ITEM_VECTORS = Topic(
     description="Internal: what the text encoder made of each item, so that it is read once.",
 )
 
+ITEM_TRENDS = Topic(
+    name="item-trends",
+    value=ItemTrend,
+    key="item_id",
+    written_by="stream-app",
+    cleanup_policy="compact",
+    retention_ms=None,
+    message_timestamp_type="LogAppendTime",
+    # Counts are written again and again, and the open segment is never compacted: a worker that
+    # starts reads all of it.
+    segment_bytes=16 * 1024 * 1024,
+    description="Internal: how often events fell on items, counted by partition.",
+)
+
 SCENARIOS = Topic(
     name="scenarios",
     value=Scenario,
@@ -199,6 +217,7 @@ TOPICS: tuple[Topic, ...] = (
     ERASURE_RECEIPTS,
     ITEMS,
     ITEM_VECTORS,
+    ITEM_TRENDS,
     SCENARIOS,
 )
 

@@ -14,7 +14,7 @@ from stream_app.advance import Advancer, UserUpdate
 from stream_app.listing import Lists, Made
 from stream_app.treatments import Asking
 from stream_app.users.actions import action_code
-from stream_app.users.ids import item_hash
+from stream_app.users.ids import item_hash, list_id
 from stream_app.users.state import SourceEvent, UserState
 
 SEED = "seed"
@@ -65,7 +65,7 @@ class Answers:
         self._advancer.advance(updates)
         stages["encode"] = stages.get("encode", 0.0) + time.thread_time() - began
         asking = [
-            Asking(one.request.user_id, update.state, one.request)
+            Asking(one.request.user_id, update.state, one.request, _list_id(one))
             for one, update in zip(asked, updates, strict=True)
         ]
         # Whatever filters are on, what a list is made from is not recommended back.
@@ -85,3 +85,7 @@ class Answers:
         for place, item in enumerate(request.seed_items):
             update.take(SourceEvent(item_hash(item), at_ms, action_code("click"), 1, SEED, place))
         return update
+
+
+def _list_id(asked: Asked) -> str:
+    return list_id(asked.request.user_id, asked.topic, asked.partition, asked.offset)

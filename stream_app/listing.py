@@ -14,6 +14,7 @@ from stream_app.catalog import Catalog
 from stream_app.filter_names import looked_at
 from stream_app.ranking import Evidence, Pipeline, Pipelines, SeenIndex, UserBatch, user_batch
 from stream_app.ranking.batch import Indices
+from stream_app.ranking.rerankers.explore import seeds_of
 from stream_app.treatments import Asking, Treatment, Treatments
 
 LENGTHS = (20, 50, MAX_K)
@@ -80,6 +81,8 @@ class Lists:
         groups = self._treatments.groups(asking, now_ms)
         within = looked_at(frozenset(treatment.plan.filters for treatment, _ in groups))
         users = user_batch(states, self._catalog, self._seen, excluded, at_ms, within)
+        if self._pipelines.draw and all(one.rec_id for one in asking):
+            users = replace(users, seeds=seeds_of([one.rec_id for one in asking]))
         stages["rank"] = stages.get("rank", 0.0) + time.thread_time() - began
         made: dict[int, Made] = {}
         for treatment, members in groups:

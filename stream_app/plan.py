@@ -17,6 +17,9 @@ DEFAULT_FILTERS = ("bought", "clicked")
 NEXT_EVENT = Objectives()
 MAX_FACTOR = 100.0
 MAX_ITEMS = 1_000
+EXPLORATION = 0.1
+"""Enough that new items get their first events within minutes where lists are made by the second,
+and one place in twenty lists of ten that the scores would have given to another item."""
 
 
 class PlanError(UserError, ValueError):
@@ -37,6 +40,8 @@ class Plan:
     """Factors by which the release's weights of scorers are multiplied; sorted by name."""
     sources: Named = ()
     """The most items that sources propose, 0 for none; sorted by name."""
+    exploration: float = EXPLORATION
+    """Share of the lists of which one place goes to a new arrival, while there are any."""
 
     def __post_init__(self) -> None:
         for name in self.filters:
@@ -44,6 +49,8 @@ class Plan:
                 parse_filter(name)
             except ValueError as error:
                 raise PlanError(str(error)) from None
+        if not 0 <= self.exploration <= 1:
+            raise PlanError(f"exploration is {self.exploration}; write a share from 0 to 1")
         for name, factor in self.weights:
             if not 0 <= factor <= MAX_FACTOR:
                 raise PlanError(f"weight of {name!r} is {factor}; write 0 to {MAX_FACTOR:g}")
@@ -58,6 +65,17 @@ class Plan:
     def most(self, source: str, usual: int) -> int:
         """How many items a source proposes; `usual` where nothing is said."""
         return int(dict(self.sources).get(source, usual))
+
+
+def parse_sources(text: str) -> Named:
+    """Limits from text like `similar=48 trending=0`; raises `PlanError`."""
+    limits: dict[str, float] = {}
+    for part in text.replace(",", " ").split():
+        name, _, number = part.partition("=")
+        if not name or not number.isdecimal():
+            raise PlanError(f"{part!r} is no limit of a source: write its name, = and a number")
+        limits[name] = int(number)
+    return named(limits)
 
 
 def named(values: Mapping[str, float]) -> Named:

@@ -36,7 +36,7 @@ from stream_app.filter_names import SERVED, check_remembered, remembers
 from stream_app.listing import Lists, Made
 from stream_app.live_catalogue import CatalogueStatus, LiveCatalogue
 from stream_app.objectives import Objectives
-from stream_app.plan import DEFAULT_FILTERS, NEXT_EVENT, Plan
+from stream_app.plan import DEFAULT_FILTERS, EXPLORATION, NEXT_EVENT, Named, Plan
 from stream_app.ranking import LiveStores, Pipelines, SeenIndex
 from stream_app.ranking.live import caps
 from stream_app.reasons import Explainer, Explanation, explained
@@ -51,6 +51,7 @@ from stream_app.source_messages import (
     trigger,
 )
 from stream_app.treatments import Asking, Treatment, Treatments
+from stream_app.trends import SharedTrends
 from stream_app.users.features import FEATURES
 from stream_app.users.shown import apply_impression, before_last_list
 from stream_app.users.state import (
@@ -96,17 +97,20 @@ class Recommender:
         k: int = 10,
         filters: Sequence[str] = DEFAULT_FILTERS,
         objectives: Objectives = NEXT_EVENT,
+        sources: Named = (),
+        exploration: float = EXPLORATION,
         clock: Callable[[], int] | None = None,
         room: int | None = None,
         decisions: float = 0.0,
     ) -> None:
         """Lists hold `k` items and leave out what `filters` (names) forbid.
 
-        `objectives` are what they should be good at beside the next event; `clock` gives the Unix
-        ms of lists, at which items are available; at most `room` items that the release does not
-        have may join. Of a share `decisions` of all lists it is kept what they were made from.
-        Raises UserError for an unknown filter, and for values of actions where the bundle has no
-        action head.
+        `objectives` are what they should be good at beside the next event; `sources` are limits of
+        sources by name, `exploration` is the share of lists with a new arrival; `clock` gives the
+        Unix ms of lists, at which items are available; at most `room` items that the release does
+        not have may join. Of a share `decisions` of all lists it is kept what they were made from.
+        Raises UserError for an unknown filter or source, and for values of actions where the
+        bundle has no action head.
         """
         spec = bundle.manifest.encoder
         needed = spec.features
@@ -124,11 +128,18 @@ class Recommender:
             bundle.encoder, bundle.catalog, bundle.release, window=spec.window
         )
         self._seen = SeenIndex(bundle.catalog)
-        self._live = LiveStores.of(bundle)
+        self._live = LiveStores.of(bundle, self.catalogue.table)
+        self.trends = SharedTrends(bundle.catalog, self._live, bundle.release)
+        """Counts of all workers; takes records of them between two calls, in the same thread."""
         self._k = k
         self._kept_share = decisions
         self._pipelines = Pipelines(bundle, self._live)
-        plan = Plan(filters=tuple(filters), objectives=objectives)
+        plan = Plan(
+            filters=tuple(filters),
+            objectives=objectives,
+            sources=sources,
+            exploration=exploration,
+        )
         self._pipelines.get(plan, k)
         self.treatments = Treatments(self.catalogue.table, plan, self._check)
         """Scenarios; takes records of them between two calls, in the same thread."""
@@ -149,13 +160,23 @@ class Recommender:
         k: int = 10,
         filters: Sequence[str] = DEFAULT_FILTERS,
         objectives: Objectives = NEXT_EVENT,
+        sources: Named = (),
+        exploration: float = EXPLORATION,
         clock: Callable[[], int] | None = None,
         backend: str = "auto",
         index: str = "auto",
     ) -> Recommender:
         """Load the bundle in a directory and serve it; raises BundleError."""
         loaded = load_bundle(bundle, backend=backend, index=index)
-        return cls(loaded, k=k, filters=filters, objectives=objectives, clock=clock)
+        return cls(
+            loaded,
+            k=k,
+            filters=filters,
+            objectives=objectives,
+            sources=sources,
+            exploration=exploration,
+            clock=clock,
+        )
 
     def look(self) -> CatalogueStatus:
         """The catalogue's figures, at the present time."""
@@ -323,7 +344,15 @@ class Recommender:
             :, ::-1
         ]
         times = np.array([event.timestamp_ms for event in events], np.int64)
-        self._live.learn(len(catalog), before[chosen], items[chosen], times[chosen], trends[chosen])
+        partitions = np.array([source.partition for source in messages], np.int64)
+        self._live.learn(
+            len(catalog),
+            before[chosen],
+            items[chosen],
+            times[chosen],
+            trends[chosen],
+            partitions[chosen],
+        )
 
     def _recommend(
         self,
@@ -333,11 +362,16 @@ class Recommender:
         stages: dict[str, float],
     ) -> tuple[list[Recommendation], list[Decision]]:
         now_ms = self._begin()
-        asking = [
-            Asking(user, before_last_list(update.state) if user in repeated else update.state)
-            for user, update in updates.items()
-        ]
         ids = [rec_id(user_id, newest[user_id]) for user_id in updates]
+        asking = [
+            Asking(
+                user,
+                before_last_list(update.state) if user in repeated else update.state,
+                None,
+                list_id,
+            )
+            for (user, update), list_id in zip(updates.items(), ids, strict=True)
+        ]
         lists = self._lists.make(asking, now_ms, stages, kept=self._kept(ids))
         began = time.thread_time()
         model = self._serving_model()
@@ -386,6 +420,7 @@ class Recommender:
         now_ms = self._clock()
         self.catalogue.at(now_ms)
         self._live.grow(len(self.bundle.catalog))
+        self._live.arrivals.at(now_ms)
         return now_ms
 
     def _serving_model(self) -> ServingModel:

@@ -90,4 +90,5 @@ def plan_of(scenario: Scenario, usual: Plan) -> Plan:
         objectives=objectives,
         weights=named({**dict(usual.weights), **scenario.weights}),
         sources=named({**dict(usual.sources), **scenario.sources}),
+        exploration=usual.exploration if scenario.exploration is None else scenario.exploration,
     )

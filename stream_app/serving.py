@@ -28,6 +28,8 @@ def serving(settings: Settings) -> Recommender:
         k=settings.list_length,
         filters=settings.filter_names,
         objectives=settings.objectives,
+        sources=settings.plan.sources,
+        exploration=settings.exploration,
         room=settings.catalogue_room,
         decisions=settings.decisions,
     )

@@ -16,8 +16,8 @@ from typing import Any, get_type_hints
 
 from stream_app import access
 from stream_app.errors import UserError
-from stream_app.filter_names import parse_filter
 from stream_app.objectives import Objectives, ObjectivesError
+from stream_app.plan import EXPLORATION, Plan, PlanError, parse_sources
 from stream_app.secret import Secret
 
 ENVIRONMENT_PREFIX = "STREAM_APP_"
@@ -86,6 +86,14 @@ class Settings:
         "what is not recommended again: some of `bought`, `clicked`, `shown` (by impressions) and "
         "`served` (in lists after events), or empty; `clicked:30d` lets items return 30 days after "
         "the last event on them",
+    )
+    sources: str = _setting(
+        "",
+        "the most items that sources of candidates propose where it is not as usual, "
+        "`similar=48 trending=0`; 0 leaves one out",
+    )
+    exploration: float = _setting(
+        EXPLORATION, "share of the lists of which one place goes to a new arrival, 0 to 1"
     )
     diversity: float = _setting(
         0.0, "nats that an item loses for being just like one above it; 0 orders by score alone"
@@ -166,11 +174,10 @@ class Settings:
             _ = self.objectives
         except ObjectivesError as error:
             raise SettingsError(str(error)) from None
-        for name in self.filter_names:
-            try:
-                parse_filter(name)
-            except ValueError as error:
-                raise SettingsError(str(error)) from None
+        try:
+            _ = self.plan
+        except PlanError as error:
+            raise SettingsError(str(error)) from None
 
     @property
     def filter_names(self) -> tuple[str, ...]:
@@ -184,6 +191,16 @@ class Settings:
             diversity=self.diversity,
             popularity_discount=self.popularity_discount,
             action_values=self.action_values,
+        )
+
+    @property
+    def plan(self) -> Plan:
+        """How lists are made where nothing else is said."""
+        return Plan(
+            filters=self.filter_names,
+            objectives=self.objectives,
+            sources=parse_sources(self.sources),
+            exploration=self.exploration,
         )
 
     def environment(self) -> dict[str, str]:

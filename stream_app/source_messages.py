@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from hashlib import blake2b
 from typing import NamedTuple
 
 from schemas.messages import Click, Impression, Purchase, Trigger
 from stream_app.answers import Asked
 from stream_app.users.actions import PURCHASE, action_code
-from stream_app.users.ids import item_hash
+from stream_app.users.ids import item_hash, list_id
 from stream_app.users.shown import SourceImpression
 from stream_app.users.state import SourceEvent
 
@@ -79,5 +78,4 @@ def trigger(source: SourceMessage) -> Trigger:
 
 def rec_id(user_id: str, source: SourceMessage | Asked) -> str:
     """The same input gives the same id, so a list that is made again replaces the first."""
-    text = f"{user_id}\0{source.topic}\0{source.partition}\0{source.offset}"
-    return blake2b(text.encode(), digest_size=12).hexdigest()
+    return list_id(user_id, source.topic, source.partition, source.offset)

@@ -22,6 +22,8 @@ class Asking(NamedTuple):
     state: UserState
     request: RecommendationRequest | None = None
     """None for a list after events."""
+    rec_id: str = ""
+    """Of the list, which it takes for chance; empty: nothing is left to chance."""
 
 
 class Treatment(NamedTuple):

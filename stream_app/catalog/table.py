@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from schemas import Item
 from stream_app.catalog.catalog import Catalog
 from stream_app.catalog.categories import Categories
+from stream_app.catalog.related import RelatedItems
 
 EVER = np.iinfo(np.int64)
 NOTHING_SAID, LISTED, DELISTED = 0, 1, 2
@@ -31,6 +32,7 @@ class ItemTable:
         self._columns: dict[str, NDArray[Any]] = {}
         self._packed: list[bytes] = []
         self._categories = Categories()
+        self.related = RelatedItems(catalog)
         self._due_ms = EVER.min, EVER.min  # the mask holds for times from the first to the second
         self._fit()
 
@@ -66,6 +68,7 @@ class ItemTable:
         if not _same(self._catalog.popularity[index], popularity):
             self._catalog.set_popularity(index, popularity)
         self._categories.set(index, item.categories, self._categories_of(index))
+        self.related.say(index, item.related)
         # Only the text encoder needs the description, and the vectors are numbers by then.
         kept = msgspec.structs.replace(item, description=None, vectors={})
         self._packed[index] = _encode(kept)
@@ -76,6 +79,7 @@ class ItemTable:
         self._fit()
         self.state[index] = DELISTED
         self._categories.set(index, (), self._categories_of(index))
+        self.related.say(index, ())
         self._packed[index] = b""
         self._due_ms = EVER.min, EVER.min
 

@@ -18,12 +18,24 @@ from stream_app.ranking.batch import NONE
 from stream_app.ranking.candidates import Ranking
 from stream_app.ranking.lists import ListBuilder
 from stream_app.ranking.live.transitions import TransitionStore
+from stream_app.ranking.rerankers.explore import seeds_of
 from stream_app.ranking.scorers import Affinity
+from stream_app.ranking.sources import New
 from stream_app.ranking.wiring import filters_of, rerankers_of
 from stream_app.users.codec import decode_state
 from stream_app.users.state import UserState
 
 Floats = NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class _New:
+    """The arrivals among the candidates: what the source of new ones proposed."""
+
+    newest: NDArray[np.int32]
+
+    def tried(self, items: NDArray[np.int32]) -> None:
+        """Nothing is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +68,8 @@ def replay(decision: Decision, bundle: Bundle) -> Replayed:
         scores += part
     users = _users(decision, state, catalog)
     ranking = Ranking(np.arange(count, dtype=np.int32)[None, :], scores)
-    for reranker in rerankers_of(catalog, plan, decision.length):
+    new = _New(_proposed_by(decision, New.name))
+    for reranker in rerankers_of(catalog, new, plan, decision.length):
         ranking = reranker.rerank(ranking, users)
     length = decision.length if decision.request is None else decision.request.k
     return Replayed(
@@ -83,6 +96,7 @@ def _catalog(decision: Decision, bundle: Bundle) -> Catalog:
 def _users(decision: Decision, state: UserState, catalog: Catalog) -> UserBatch:
     at_ms = 0 if decision.request is None else decision.made_ms
     users = user_batch([state], catalog, SeenIndex(catalog), now_ms=at_ms)
+    users = replace(users, seeds=seeds_of([decision.rec_id]))
     quotas = []
     for at_most, members in decision.quotas:
         of_group = np.zeros(len(catalog) + 1, np.bool_)
@@ -99,9 +113,20 @@ def _list(
     causes = np.array([catalog.index_of(cause) for cause in decision.causes] + [NONE], np.int32)
     items, scores = ranking.items[:, :length], ranking.scores[:, :length]
     # Position -1 reads the last entry, as everywhere.
-    ranked = Ranked(items, scores, proposed.take(items))
+    chances = ranking.propensities
+    if chances is None:
+        chances = np.full(ranking.items.shape, np.nan)
+    ranked = Ranked(items, scores, proposed.take(items), chances[:, :length])
     builder = ListBuilder(catalog, decision.sources, TransitionStore.empty(len(catalog)), 0)
     return builder.of(ranked, causes.take(items))[0]
+
+
+def _proposed_by(decision: Decision, source: str) -> NDArray[np.int32]:
+    """Places of the candidates that a source proposed, `[n]`."""
+    if source not in decision.sources:
+        return np.zeros(0, np.int32)
+    bit = 1 << decision.sources.index(source)
+    return np.flatnonzero(np.frombuffer(decision.proposed, "<u2") & bit).astype(np.int32)
 
 
 def _forbidden(plan: Plan, users: UserBatch, decision: Decision) -> tuple[str, ...]:

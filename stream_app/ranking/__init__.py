@@ -1,9 +1,11 @@
 """From users to ranked lists: sources, filters, scorers and rerankers over live counts."""
 
 from stream_app.ranking.batch import UserBatch, user_batch
+from stream_app.ranking.candidates import Proposal
 from stream_app.ranking.lists import ListBuilder
 from stream_app.ranking.pipeline import Evidence, Pipeline, Ranked
 from stream_app.ranking.pipelines import Pipelines
+from stream_app.ranking.plugins import SourceContext
 from stream_app.ranking.seen import SeenIndex
 from stream_app.ranking.terms import FREE, Quota, Terms
 from stream_app.ranking.wiring import (
@@ -21,9 +23,11 @@ __all__ = [
     "LiveStores",
     "Pipeline",
     "Pipelines",
+    "Proposal",
     "Quota",
     "Ranked",
     "SeenIndex",
+    "SourceContext",
     "Terms",
     "UserBatch",
     "build_lists",

@@ -89,6 +89,9 @@ class UserBatch:
     """Catalogue positions of the last items `[R, RECENT]`, newest first, padded with `NONE`."""
     past: Past
     terms: Terms = FREE
+    seeds: NDArray[np.uint64] | None = None
+    """What decides instead of chance `[R]`, another number for every list; None: nothing may be
+    left to chance."""
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -98,14 +101,16 @@ class UserBatch:
         if first == 0 and last >= len(self):
             return self
         past = self.past.among(first, last)
-        return UserBatch(self.vectors[first:last], self.recent[first:last], past, self.terms)
+        seeds = None if self.seeds is None else self.seeds[first:last]
+        return UserBatch(self.vectors[first:last], self.recent[first:last], past, self.terms, seeds)
 
     def only(self, rows: Rows) -> UserBatch:
         """The users at these rows."""
         number = np.full(len(self), NONE, np.int64)
         number[rows] = np.arange(len(rows))
         past = self.past.only(number)
-        return UserBatch(self.vectors[rows], self.recent[rows], past, self.terms)
+        seeds = None if self.seeds is None else self.seeds[rows]
+        return UserBatch(self.vectors[rows], self.recent[rows], past, self.terms, seeds)
 
 
 def user_batch(

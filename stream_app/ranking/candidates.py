@@ -54,3 +54,6 @@ class Ranking:
     """`[R, W]`; -1 where there is none."""
     scores: Floats
     """`[R, W]`; -inf where there is none."""
+    propensities: NDArray[np.float64] | None = None
+    """With which probability the item came to its place `[R, W]`; NaN in a row, and None, where
+    nothing was drawn. A reranker that moves items after a draw has to keep them."""

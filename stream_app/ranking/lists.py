@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
+from itertools import pairwise, repeat
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas.messages import RankedItem
 from stream_app.catalog import Catalog
@@ -16,6 +17,8 @@ from stream_app.ranking.pipeline import Ranked
 
 # Enough to tell neighbours apart; more digits only make JSON longer.
 _DECIMALS = 4
+# A place of a list of 200 that is drawn in one of 100 lists has 1e-4.
+_CHANCE_DECIMALS = 8
 
 
 class _Names(dict[int, tuple[str, ...]]):
@@ -73,7 +76,18 @@ class ListBuilder:
                 (held.nonzero()[1] + 1).tolist(),
                 map(self._sources.__getitem__, ranked.sources[held].tolist()),
                 map(reasons.__getitem__, causes[held].tolist()),
+                *_propensities(ranked.propensities[held]),
             )
         )
         ends = np.cumsum(np.count_nonzero(held, axis=1)).tolist()
         return [tuple(places[start:end]) for start, end in pairwise([0, *ends])]
+
+
+def _propensities(drawn: NDArray[np.float64]) -> list[Iterable[float | None]]:
+    """What `RankedItem` takes last, for `n` items; nothing where nothing was drawn, as is usual."""
+    known = ~np.isnan(drawn)
+    if not known.any():
+        return []
+    rounded = drawn.round(_CHANCE_DECIMALS).astype(object)
+    rounded[~known] = None
+    return [repeat(None), rounded.tolist()]  # no explanation: it comes later, if at all

@@ -34,6 +34,16 @@ class Weighted:
     weight: float
     scorer: Scorer
 
+    @property
+    def idle(self) -> bool:
+        """Whether the scorer has nothing to say at present."""
+        return bool(getattr(self.scorer, "idle", False))
+
+    @property
+    def counts(self) -> bool:
+        """Whether it changes any score."""
+        return bool(self.weight) and not self.idle
+
 
 class Evidence(NamedTuple):
     """What the list of one user is made from: the `n` candidates that nothing keeps out."""
@@ -67,6 +77,8 @@ class Ranked(NamedTuple):
     """`[R, k]`."""
     sources: NDArray[np.uint16]
     """Which sources proposed the item, `[R, k]`: bit `i` is `Pipeline.sources[i]`."""
+    propensities: NDArray[np.float64]
+    """With which probability the item came to its place `[R, k]`; NaN where nothing was drawn."""
 
 
 class Pipeline:
@@ -105,7 +117,7 @@ class Pipeline:
             self.sources[: self._regular],
             self.sources[-1],
             self._filters,
-            self._scorers,
+            [one for one in self._scorers if not one.idle],
             self._catalog,
         )
 
@@ -148,6 +160,7 @@ class Pipeline:
             ranked.items[short] = again.items
             ranked.scores[short] = again.scores
             ranked.sources[short] = again.sources
+            ranked.propensities[short] = again.propensities
         if kept is not None and evidence is not None:
             kept += evidence
         return ranked
@@ -216,7 +229,7 @@ class Pipeline:
         """The sum of all scores; what each scorer and the terms add goes into `parts`."""
         scores = np.zeros(pool.items.shape, np.float32)
         for one in self._scorers:
-            if not one.weight:  # nothing times a score that is not finite is not nothing
+            if not one.counts:  # nothing times a score that is not finite is not nothing
                 continue
             part = one.scorer.score(pool) * np.float32(one.weight)
             scores += part
@@ -232,7 +245,7 @@ class Pipeline:
 
     def _evidence(self, pool: Pool, parts: list[Floats]) -> Iterator[Evidence]:
         """What the list of each user will be made from."""
-        names = [one.scorer.name for one in self._scorers if one.weight]
+        names = [one.scorer.name for one in self._scorers if one.counts]
         if len(parts) > len(names):
             names.append(TERMS)
         marks = self.grid.marks.take(pool.cells)
@@ -249,4 +262,8 @@ class Pipeline:
         items[:, :count] = ranking.items[:, :count]
         scores[:, :count] = ranking.scores[:, :count]
         marks = self.grid.marks.take(self.grid.cells(items))
-        return Ranked(items, scores, np.where(items == NONE, np.uint16(0), marks))
+        marks[items == NONE] = 0
+        propensities = np.full(items.shape, np.nan)
+        if ranking.propensities is not None:
+            propensities[:, :count] = ranking.propensities[:, :count]
+        return Ranked(items, scores, marks, propensities)

@@ -28,6 +28,11 @@ class Pipelines:
         self._within = Within(bundle.catalog)
         self._ready: OrderedDict[tuple[Plan, int], Ready] = OrderedDict()
 
+    @property
+    def draw(self) -> bool:
+        """Whether anything may be left to chance at present: there are new arrivals."""
+        return len(self._live.arrivals) > 0
+
     def get(self, plan: Plan, k: int) -> Ready:
         """What ranks and builds lists of `k` items; raises UserError as `build_pipeline` does."""
         ready = self._ready.get((plan, k))

@@ -31,7 +31,11 @@ class Filter(Protocol):
 
 
 class Scorer(Protocol):
-    """One reason to prefer a candidate, in nats (a logit or the logarithm of a probability)."""
+    """One reason to prefer a candidate, in nats (a logit or the logarithm of a probability).
+
+    It may have an attribute `idle`: while that is true it says nothing of any item, is not asked,
+    and is no part of an explanation.
+    """
 
     name: str
 

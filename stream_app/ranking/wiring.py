@@ -3,35 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.bundle import Bundle
-from stream_app.catalog import Catalog
+from stream_app.catalog import Catalog, ItemTable
 from stream_app.errors import UserError
 from stream_app.filter_names import parse_filter
 from stream_app.objectives import Objectives
 from stream_app.plan import Plan
+from stream_app.ranking import plugins
 from stream_app.ranking.batch import Indices
 from stream_app.ranking.filters import Bought, Clicked, Excluded, Served, Shown
 from stream_app.ranking.grid import Grid
 from stream_app.ranking.lists import ListBuilder
+from stream_app.ranking.live.arrivals import Arrivals
+from stream_app.ranking.live.counters import PartitionCounts
 from stream_app.ranking.live.transitions import FAN_OUT, TransitionStore
 from stream_app.ranking.live.trends import TOP, TrendStore
 from stream_app.ranking.pipeline import Pipeline, Weighted
-from stream_app.ranking.rerankers import Best, Diverse
+from stream_app.ranking.plugins import Plugins, SourceContext
+from stream_app.ranking.rerankers import Best, Diverse, Explore
+from stream_app.ranking.rerankers.explore import Newest
 from stream_app.ranking.scorers import (
     ActionValue,
     Affinity,
     Popularity,
     PopularityDiscount,
+    RelatedTo,
     Transition,
 )
-from stream_app.ranking.sources import Personal, Popular, Transitions, Trending
+from stream_app.ranking.sources import (
+    New,
+    Personal,
+    Popular,
+    Related,
+    Similar,
+    Transitions,
+    Trending,
+)
 from stream_app.ranking.stages import Filter, Reranker, Source
-from stream_app.retrieval import Within
+from stream_app.retrieval import Neighbours, Within
 
 FILTERS: dict[str, type[Bought] | type[Clicked] | type[Shown] | type[Served]] = {
     one.name: one for one in (Bought, Clicked, Shown, Served)
@@ -49,6 +63,18 @@ TRANSITION_PLACES = 3
 VOTE_DECAY = 0.8
 # A transition that was never counted is about as likely as any of a few thousand items.
 TRANSITION_FLOOR = 3e-4
+# What is similar or related to the last items, so many of them, is a candidate: as for transitions.
+ITEM_PLACES = 3
+# Neighbours kept of an item; the nearest are nearest to the user as well, or nothing is.
+NEIGHBOURS = 16
+# Related items of each of the last items: the first that the producer names.
+RELATED = 10
+# Added to the score of what is related to the newest item, in nats: about what it is worth that
+# one in sixty moves on from there to the item, where nobody was counted yet (`TRANSITION_FLOOR`).
+RELATED_NATS = 4.0
+# The newest arrivals that can be drawn; more would each get a place so rarely that nothing is
+# learned of them, and those that have had their turn make room (`NEW_LISTS`).
+ARRIVALS = 32
 # Rerankers may drop as many items as a list holds.
 RESERVE = 10
 # A diverse list is chosen from as many more.
@@ -63,16 +89,29 @@ class LiveStores:
     trends: TrendStore
     both_ways: bool
     """Whether an earlier item counts as following a later one."""
+    neighbours: Neighbours
+    items: ItemTable
+    """What producers say."""
+    arrivals: Arrivals
+    counts: PartitionCounts
+    """What of the trends was counted in the stream, by partition."""
+    plugins: Plugins = field(default_factory=Plugins)
 
     @classmethod
-    def of(cls, bundle: Bundle) -> LiveStores:
-        """Start from what the training data taught."""
+    def of(cls, bundle: Bundle, items: ItemTable | None = None) -> LiveStores:
+        """Start from what the training data taught; `items` is over the catalogue of `bundle`."""
         priors, ranking = bundle.priors, bundle.manifest.ranking
         until_ms = bundle.manifest.data.until_ms
+        items = items or ItemTable(bundle.catalog)
+        trends = TrendStore(priors.popularity, until_ms, ranking.trend_half_life_ms)
         return cls(
             TransitionStore(priors.successors, priors.counts),
-            TrendStore(priors.popularity, until_ms, ranking.trend_half_life_ms),
+            trends,
             ranking.both_ways,
+            Neighbours(bundle.catalog, bundle.index, NEIGHBOURS),
+            items,
+            Arrivals(bundle.catalog, items, trends),
+            PartitionCounts(ranking.trend_half_life_ms),
         )
 
     def grow(self, catalog_size: int) -> None:
@@ -87,15 +126,20 @@ class LiveStores:
         items: Indices,
         timestamps_ms: NDArray[np.int64],
         trending: NDArray[np.bool_],
+        partitions: NDArray[np.int64],
     ) -> None:
         """Count events `[n]` on `items`, each after the items `previous` `[n, L]` of its user.
 
-        Those that are `trending` count as popularity, too. Positions are those of a catalogue of
+        Those that are `trending` count as popularity, too, under the number of the partition that
+        they were read from. Positions are those of a catalogue of
         `catalog_size` items, -1 for an item not in it.
         """
         self.grow(catalog_size)
         self.transitions.learn(previous, items, self.both_ways)
-        self.trends.learn(items[trending], timestamps_ms[trending])
+        trending = trending & (items >= 0)
+        items, timestamps_ms = items[trending], timestamps_ms[trending]
+        self.trends.learn(items, timestamps_ms)
+        self.counts.count(partitions[trending], items, timestamps_ms)
 
 
 def build_pipeline(
@@ -119,7 +163,7 @@ def build_pipeline(
         last_resort=Popular(bundle.catalog, bundle.priors.popularity, k),
         filters=[*filters_of(plan), Excluded()],
         scorers=_scorers(bundle, live, plan),
-        rerankers=rerankers_of(bundle.catalog, plan, k),
+        rerankers=rerankers_of(bundle.catalog, live.arrivals, plan, k),
         k=k,
         grid=grid,
     )
@@ -130,15 +174,41 @@ def _sources(bundle: Bundle, live: LiveStores, plan: Plan, k: int, within: Withi
         Personal.name: max(PERSONAL_DEPTH, 2 * k),
         Transitions.name: TRANSITION_PLACES * FAN_OUT,
         Trending.name: TOP,
+        Similar.name: 0,
+        Related.name: ITEM_PLACES * RELATED,
+        New.name: ARRIVALS,
     }
-    _refuse_unknown("source", dict(plan.sources), usual)
+    others = _plugged(bundle, live, plan, usual)
     most = {name: plan.most(name, count) for name, count in usual.items()}
     made: dict[str, Source] = {
         Personal.name: Personal(bundle.index, within, most[Personal.name]),
         Transitions.name: Transitions(live.transitions, -(-most[Transitions.name] // FAN_OUT)),
         Trending.name: Trending(live.trends, most[Trending.name]),
+        Similar.name: Similar(live.neighbours, ITEM_PLACES, _each(most[Similar.name])),
+        Related.name: Related(live.items.related, ITEM_PLACES, _each(most[Related.name])),
+        New.name: New(live.arrivals, most[New.name]),
     }
-    return [source for name, source in made.items() if most[name]]
+    return [*(source for name, source in made.items() if most[name]), *others]
+
+
+def _plugged(bundle: Bundle, live: LiveStores, plan: Plan, known: Collection[str]) -> list[Source]:
+    """Sources of other distributions that the plan names."""
+    found: list[Source] = []
+    for name, most in plan.sources:
+        if name in known:
+            continue
+        context = SourceContext(bundle.catalog, bundle.index, live, live.items, int(most))
+        source = live.plugins.get(name, context)
+        if source is None:
+            _refuse_unknown("source", [name], [*known, *plugins.names()])
+        elif most:
+            found.append(source)
+    return found
+
+
+def _each(most: int) -> int:
+    """Of so many items, how many belong to each of the last items."""
+    return -(-most // ITEM_PLACES)
 
 
 def _scorers(bundle: Bundle, live: LiveStores, plan: Plan) -> list[Weighted]:
@@ -148,6 +218,15 @@ def _scorers(bundle: Bundle, live: LiveStores, plan: Plan) -> list[Weighted]:
         Weighted(weights.personal, Affinity(catalog, weights.temperature)),
         Weighted(weights.transition, Transition(live.transitions, votes, TRANSITION_FLOOR)),
         Weighted(weights.trending, Popularity(live.trends)),
+        Weighted(
+            RELATED_NATS,
+            RelatedTo(
+                live.items.related,
+                ITEM_PLACES,
+                _each(plan.most(Related.name, ITEM_PLACES * RELATED)),
+                VOTE_DECAY,
+            ),
+        ),
     ]
     _refuse_unknown("weight", dict(plan.weights), [one.scorer.name for one in scorers])
     return [
@@ -181,11 +260,13 @@ def _action_value(bundle: Bundle, objectives: Objectives) -> list[Weighted]:
     return [Weighted(1.0, ActionValue(bundle.action_head, bundle.catalog, values))]
 
 
-def rerankers_of(catalog: Catalog, plan: Plan, k: int) -> list[Reranker]:
+def rerankers_of(catalog: Catalog, newest: Newest, plan: Plan, k: int) -> list[Reranker]:
     """What orders candidates, in turn, into lists of `k` items."""
-    if not plan.objectives.diversity:
-        return [Best(k + RESERVE)]
-    return [Best(k + DIVERSE_RESERVE), Diverse(catalog, plan.objectives.diversity, k)]
+    rerankers: list[Reranker] = [Best(k + RESERVE)]
+    if diversity := plan.objectives.diversity:
+        rerankers = [Best(k + DIVERSE_RESERVE), Diverse(catalog, diversity, k)]
+    most = plan.most(New.name, ARRIVALS)
+    return [Explore(newest, most, plan.exploration, k, rerankers)]
 
 
 def filters_of(plan: Plan) -> list[Filter]:

@@ -35,7 +35,12 @@ from stream_app.users.state import UserState, events_of
 CAUSES = 3
 """Events named for an item; a fourth hardly ever adds what a reader can use."""
 
-SAME_EVIDENCE = {"affinity": "personal", "transition": "transitions", "popularity": "trending"}
+SAME_EVIDENCE = {
+    "affinity": "personal",
+    "transition": "transitions",
+    "popularity": "trending",
+    "related": "related",
+}
 """The source that proposes by what a scorer scores."""
 
 

@@ -32,6 +32,7 @@ from schemas import (
     ERASURE_RECEIPTS,
     ERASURES,
     IMPRESSIONS,
+    ITEM_TRENDS,
     PURCHASES,
     RECOMMENDATIONS,
     REQUESTS,
@@ -74,8 +75,10 @@ USER_TOPICS = (
     DECISIONS,
     DEAD_LETTERS,
     ERASURE_RECEIPTS,
+    ITEM_TRENDS,
 )
-"""Topics that share the partitions of the user rows: an output goes to its event's partition."""
+"""Topics that share the partitions of the user rows: an output goes to its event's partition, and
+what was counted of a partition into the one with its number."""
 
 
 class TopicsError(UserError):

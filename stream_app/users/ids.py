@@ -14,6 +14,12 @@ def id_digest(text: str) -> bytes:
     return blake2b(text.encode(), digest_size=8).digest()
 
 
+def list_id(user_id: str, topic: str, partition: int, offset: int) -> str:
+    """Id of the list of a user that a record of a topic led to: 12 bytes of BLAKE2b, hex."""
+    text = f"{user_id}\0{topic}\0{partition}\0{offset}"
+    return blake2b(text.encode(), digest_size=12).hexdigest()
+
+
 @lru_cache(maxsize=_CACHED_ITEMS)
 def item_hash(item_id: str) -> int:
     """Hash of an item id as an unsigned 64-bit integer (the digest read little-endian).

@@ -87,6 +87,25 @@ def test_every_list_comes_out_again_to_the_bit_and_so_does_its_row(
     assert None not in before.values()
 
 
+def test_what_was_drawn_is_drawn_again(bundle: Bundle) -> None:
+    worker = Worker()
+    worker.recommender.catalogue.apply(
+        [(f"new-{n}", Item(item_id=f"new-{n}", related=("new-1",))) for n in range(5)]
+        + [("318", Item(item_id="318", related=("new-2", "new-3")))]
+    )
+    worker.recommender.treatments.scenarios.put(
+        "default", Scenario(name="default", exploration=0.6)
+    )
+    drawn = 0
+    for event in some_events(3, count=60):
+        processed = worker.process(worker.messages(event))
+        (decision,), (made,) = processed.decisions, processed.recommendations
+        assert replay(decision, bundle).items == made.items
+        drawn += any("new" in item.sources and item.propensity < 0.4 for item in made.items)
+        assert all(item.propensity is not None for item in made.items)
+    assert 20 < drawn < 50
+
+
 @pytest.mark.parametrize(
     "fields",
     [

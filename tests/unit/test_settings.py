@@ -55,3 +55,13 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
 
 def test_the_table_in_the_readme_is_current() -> None:
     assert settings_table() in README.read_text(encoding="utf-8")
+
+
+def test_limits_of_sources_and_exploration_are_read() -> None:
+    settings = Settings(sources="similar=48, trending=0", exploration=0.25)
+    assert settings.plan.sources == (("similar", 48), ("trending", 0))
+    assert settings.plan.exploration == 0.25
+    with pytest.raises(SettingsError, match="'similar' is no limit of a source"):
+        Settings(sources="similar")
+    with pytest.raises(SettingsError, match="exploration is 2"):
+        Settings(exploration=2)

@@ -38,7 +38,7 @@ class TransitionStore:
             )
         self._size = len(successors)
         # The last row stays empty: position -1 reads it.
-        successors = _without_repeats(successors)
+        successors = without_repeats(successors)
         self._successors = np.concatenate([successors, _empty(1, successors.shape[1])])
         self._counts = np.concatenate([counts, np.zeros((1, counts.shape[1]), np.float32)])
         self._counts[self._successors == NONE] = 0.0
@@ -136,8 +136,8 @@ def summed_pairs(
     return (pairs >> 32).astype(np.int32), pairs.astype(np.int32), added
 
 
-def _without_repeats(successors: Indices) -> Indices:
-    """Blank a successor that its row holds already: an item proposed twice would be shown twice."""
+def without_repeats(successors: Indices) -> Indices:
+    """Blank an item that its row `[R, m]` holds already: proposed twice it would be shown twice."""
     order = np.argsort(successors, axis=1, kind="stable")
     ordered = np.take_along_axis(successors, order, axis=1)
     repeats = np.zeros(successors.shape, np.bool_)

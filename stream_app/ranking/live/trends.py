@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.ranking.batch import Floats, Indices
+from stream_app.ranking.live.counters import Rise
 
 TOP = 64
 """Items in the list of trends: more than a list needs after a user's own items are taken out."""
@@ -58,6 +59,29 @@ class TrendStore:
         self._total += float(weights.sum())
         # Decay keeps the order of items without events: only those with some can enter the top.
         self.top = self._best(np.union1d(self.top, items).astype(np.int32))
+
+    def add(self, rise: Rise, now_ms: int) -> None:
+        """Take up counts of other workers, made of events until `now_ms` (event time)."""
+        if not len(rise.items):
+            return
+        self._now_ms = max(self._now_ms, now_ms)
+        if self._age(self._now_ms) > _REBASE_AFTER:
+            self._rebase()
+        landmark = self._landmark_ms / self._half_life_ms
+        weights = np.exp2(rise.after - landmark) - np.exp2(rise.before - landmark)
+        np.add.at(self._counts, rise.items, weights)
+        self._total += float(weights.sum())
+        self.top = self._best(np.union1d(self.top, rise.items).astype(np.int32))
+
+    @property
+    def now_ms(self) -> int:
+        """The time of the newest event (Unix ms)."""
+        return self._now_ms
+
+    def events(self, items: Indices) -> NDArray[np.float64]:
+        """Decayed counts of items `[...]`, in events that happen now."""
+        counts: NDArray[np.float64] = self._counts.take(items) * 2.0 ** -self._age(self._now_ms)
+        return counts
 
     def log_share(self, items: Indices) -> Floats:
         """Logarithm of the part of the present activity that fell on items `[...]`, float32.

@@ -2,5 +2,6 @@
 
 from stream_app.ranking.rerankers.best import Best
 from stream_app.ranking.rerankers.diverse import Diverse
+from stream_app.ranking.rerankers.explore import Explore
 
-__all__ = ["Best", "Diverse"]
+__all__ = ["Best", "Diverse", "Explore"]

@@ -4,6 +4,7 @@ from stream_app.ranking.scorers.action_value import ActionValue
 from stream_app.ranking.scorers.affinity import Affinity
 from stream_app.ranking.scorers.discount import PopularityDiscount
 from stream_app.ranking.scorers.popularity import Popularity
+from stream_app.ranking.scorers.related import RelatedTo
 from stream_app.ranking.scorers.transition import Transition
 
-__all__ = ["ActionValue", "Affinity", "Popularity", "PopularityDiscount", "Transition"]
+__all__ = ["ActionValue", "Affinity", "Popularity", "PopularityDiscount", "RelatedTo", "Transition"]

@@ -112,7 +112,7 @@ def test_a_stage_that_fails_leaves_nothing_behind() -> None:
 def learn_nothing(live: LiveStores, catalog_size: int) -> None:
     none = np.zeros(0, np.int32)
     times = np.zeros(0, np.int64)
-    live.learn(catalog_size, none.reshape(0, 1), none, times, np.zeros(0, np.bool_))
+    live.learn(catalog_size, none.reshape(0, 1), none, times, np.zeros(0, np.bool_), times)
 
 
 def test_items_that_join_the_catalogue_fill_a_list_at_last() -> None:
@@ -130,14 +130,14 @@ def test_an_item_names_all_sources_that_proposed_it() -> None:
     bundle = small_release(30)
     pipeline = build_pipeline(bundle, LiveStores.of(bundle), k=5)
     names = [source.name for source in pipeline.sources]
-    assert names == ["personal", "transitions", "trending", "popular"]
+    assert names == ["personal", "transitions", "trending", "related", "new", "popular"]
     ranked = pipeline.rank(one_user(bundle.catalog.vectors[0], [4]), {})
     successors = set(bundle.priors.successors[4].tolist())
     for item, marks in zip(ranked.items[0].tolist(), ranked.sources[0].tolist(), strict=True):
         assert marks & 1  # 30 items are fewer than the depth of the search
         assert bool(marks & 2) == (item in successors)
         assert bool(marks & 4) == (bundle.priors.popularity[item] > 0)
-        assert not marks & 8
+        assert not marks & (8 | 16 | 32)
 
 
 def test_scores_add_up_as_the_manifest_says() -> None:

@@ -20,6 +20,7 @@ from schemas import (
     ErasureRequest,
     Impression,
     Item,
+    ItemTrend,
     ItemVector,
     Purchase,
     RankedItem,
@@ -98,6 +99,7 @@ EXAMPLES = {
     "Scenario": Scenario(
         name="home", weights={"popularity": 0.5}, sources={"trending": 0}, filters=("bought",)
     ),
+    "ItemTrend": ItemTrend(item_id="i1", release="m@1", half_life_ms=1.0, level=2.0, at_ms=3),
     "ItemVector": ItemVector(item_id="i1", encoder="00", content=b"\x01", vector=b"\x00\x3c"),
 }
 

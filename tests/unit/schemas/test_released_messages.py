@@ -21,6 +21,7 @@ from schemas import (
     Experiment,
     Impression,
     Item,
+    ItemTrend,
     ItemVector,
     Pin,
     Purchase,
@@ -227,6 +228,13 @@ RELEASED: dict[str, dict[str, msgspec.Struct]] = {
         "item_vector_full": ItemVector(
             item_id="item/7", encoder="ab" * 32, content=b"\x00\xff" * 4, vector=b"\x00\x3c\xff\x00"
         ),
+        "item_trend_full": ItemTrend(
+            item_id="item/7",
+            release="films@0.1.0",
+            half_life_ms=2_592_000_000.0,
+            level=655.75,
+            at_ms=1_700_000_000_000,
+        ),
         "scenario_minimal": Scenario(name="default"),
         "scenario_full": Scenario(
             name="home page",
@@ -267,7 +275,8 @@ def read(payload: bytes, like: msgspec.Struct) -> msgspec.Struct:
             assert name == key
             assert message is not None
             return message
-    assert isinstance(like, Recommendation | Decision | DeadLetter | ErasureReceipt | ItemVector)
+    outputs = Recommendation | Decision | DeadLetter | ErasureReceipt | ItemVector | ItemTrend
+    assert isinstance(like, outputs)
     return decode_output(type(like), payload)
 
 
