@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from stream_app.attribution import Report, Row, Window, attribute
-from stream_app.attribution.report import Rate
+from stream_app.attribution.clusters import Rate
 from stream_app.cli.delivery import kafka_errors
 from stream_app.cli.options import connection_options, settings_from
 from stream_app.errors import UserError
