@@ -142,7 +142,7 @@ class Recommender:
         )
         self._pipelines.get(plan, k)
         self.treatments = Treatments(self.catalogue.table, plan, self._check)
-        """Scenarios; takes records of them between two calls, in the same thread."""
+        """Scenarios and experiments; takes records between two calls, in the same thread."""
         self._filters = tuple(filters)
         self._remembers_lists = remembers(filters, SERVED)
         self._lists = Lists(bundle.catalog, self._pipelines, self.treatments, self._seen, k)

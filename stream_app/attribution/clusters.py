@@ -16,6 +16,7 @@ import numpy as np
 
 NORMAL = 1.96
 """Half the width of a 95 % interval in standard errors."""
+_ROUNDING = 1e-12
 
 K = TypeVar("K", bound=Hashable)
 
@@ -84,7 +85,9 @@ class Clusters(Generic[K]):
             - 2 * value * products[column, per]
             + value**2 * products[per, per]
         )
-        variance = max(0.0, float(residual)) * users / (users - 1)
+        if residual < _ROUNDING * products[column, column]:
+            residual = 0.0  # all users are alike; what is left is of floating point
+        variance = float(residual) * users / (users - 1)
         return Estimate(value, float(variance**0.5 / sums[per]))
 
 
@@ -96,3 +99,12 @@ def interval(estimate: Estimate) -> Rate:
     if error != error:
         return Rate(value, None, None)
     return Rate(value, max(0.0, value - NORMAL * error), value + NORMAL * error)
+
+
+def in_percent(rate: Rate) -> str:
+    """A share with its interval, for people."""
+    if rate.value is None:
+        return "-"
+    if rate.low is None or rate.high is None:
+        return f"{rate.value:.2%}"
+    return f"{rate.value:.2%} [{rate.low:.2%}, {rate.high:.2%}]"

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from stream_app.attribution import Report, Row, Window, attribute
-from stream_app.attribution.clusters import Rate
+from stream_app.attribution.clusters import in_percent
 from stream_app.cli.delivery import kafka_errors
 from stream_app.cli.options import connection_options, settings_from
 from stream_app.errors import UserError
@@ -51,7 +51,8 @@ def as_text(report: Report) -> str:
                      f"{'click rate':>22}  {'purchase rate':>22}")  # fmt: skip
         lines += [
             f"{_name(row):{width}}  {row.made:9,}  {row.shown:9,}  {row.clicked:8,}  "
-            f"{row.bought:7,}  {_rate(row.click_rate):>22}  {_rate(row.purchase_rate):>22}"
+            f"{row.bought:7,}  {in_percent(row.click_rate):>22}  "
+            f"{in_percent(row.purchase_rate):>22}"
             for row in report.rows
         ]
     lines += [f"not joined, {why}: {count:,}" for why, count in report.unmatched.items()]
@@ -62,11 +63,3 @@ def as_text(report: Report) -> str:
 
 def _name(row: Row) -> str:
     return f"{row.dimension} {row.name}".strip()
-
-
-def _rate(rate: Rate) -> str:
-    if rate.value is None:
-        return "-"
-    if rate.low is None or rate.high is None:
-        return f"{rate.value:.2%}"
-    return f"{rate.value:.2%} [{rate.low:.2%}, {rate.high:.2%}]"
