@@ -16,6 +16,7 @@ from stream_app.attribution.join import (
     Key,
     Users,
 )
+from stream_app.attribution.off_policy import OffPolicyReport
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -48,6 +49,8 @@ class Report(msgspec.Struct, frozen=True):
     """Feedback that was joined to no list, by why."""
     rejected: int
     """Records that are no messages."""
+    off_policy: OffPolicyReport | None = None
+    """Where it was asked for."""
 
 
 class Totals:
