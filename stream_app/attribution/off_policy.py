@@ -22,7 +22,8 @@ from stream_app.attribution.clusters import Clusters, Rate, interval
 from stream_app.attribution.join import BOUGHT, CLICKED, SHOWN
 from stream_app.errors import UserError
 
-CLIP = 100.0
+CLIP = 1000.0
+"""The weight of an item that chance puts there once in a thousand times."""
 MOST_LIKELY = 0.5
 """An item with more than that is what the place would have had without chance."""
 FEW = 100.0

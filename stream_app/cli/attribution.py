@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from stream_app.attribution import Report, Row, Window, attribute
-from stream_app.attribution.clusters import in_percent
+from stream_app.attribution.clusters import Rate, in_percent
 from stream_app.attribution.off_policy import CLIP, OffPolicy, OffPolicyReport, Target, read_target
 from stream_app.cli.delivery import kafka_errors
 from stream_app.cli.options import connection_options, settings_from
@@ -60,7 +60,7 @@ def command(
             )
         )
     if judged is not None:
-        name = "without chance" if target is None else target.name
+        name = "without chance" if target is None else f"of {target.name}"
         report = msgspec.structs.replace(report, off_policy=judged.report(report.per, name))
     click.echo(msgspec.json.encode(report).decode() if as_json else as_text(report))
 
@@ -102,13 +102,19 @@ def _off_policy_lines(report: OffPolicyReport) -> list[str]:
     lines = [
         f"off-policy, lists {report.target}: {report.places:,} places {report.per} of "
         f"{report.users:,} users, as much as {report.effective:,.0f} without weights; mean weight "
-        f"{in_percent(report.weight)}, {report.clipped:,} clipped at {report.clip:g}",
+        f"{_number(report.weight)}, {report.clipped:,} clipped at {report.clip:g}",
         f"{'':14}  {'as made':>22}  {'IPS':>22}  {'self-normalised':>22}",
     ]
     for name, judged in (("click rate", report.click), ("purchase rate", report.purchase)):
         rates = (judged.logged, judged.ips, judged.snips)
         lines.append(f"{name:14}" + "".join(f"  {in_percent(rate):>22}" for rate in rates))
     return lines + [f"warning: {warning}" for warning in report.warnings]
+
+
+def _number(rate: Rate) -> str:
+    if rate.value is None or rate.low is None or rate.high is None:
+        return "-"
+    return f"{rate.value:.3f} [{rate.low:.3f}, {rate.high:.3f}]"
 
 
 def _name(row: Row) -> str:

@@ -95,6 +95,7 @@ def _verdict(name: str, control: str, arms: Arms, limit: Limit, alpha: float) ->
         return Verdict(name, False, users, None, None, said)
     found = arms.against_control(name, limit.metric).value
     off = bound < limit.below
-    about = f"its {noun} is {found:+.2%} against {control}, surely at most {bound:+.2%}"
     verb = "switched off" if off else "stays"
-    return Verdict(name, off, users, found, bound, f"{name}: {verb}; {about}.")
+    about = f"its {noun} is {100 * found:+.2f} points against {control}"
+    said = f"{name}: {verb}; {about}, surely at most {100 * bound:+.2f}."
+    return Verdict(name, off, users, found, bound, said)

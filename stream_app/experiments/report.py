@@ -193,12 +193,12 @@ class Arms:
 
 
 def _sentence(name: str, control: str, metric: str, low: float, high: float) -> str:
-    noun = NOUNS[metric]
+    rate, low, high = NOUNS[metric], 100 * low, 100 * high
     if low > 0:
-        return f"{name}: its {noun} is higher than that of {control}, by {low:.2%} to {high:.2%}."
+        by = f"by {low:.2f} to {high:.2f} points"
+        return f"{name}: its {rate} is higher than that of {control}, {by}."
     if high < 0:
-        return f"{name}: its {noun} is lower than that of {control}, by {-high:.2%} to {-low:.2%}."
-    return (
-        f"{name}: no difference to {control} in {noun} is shown; it lies between {low:+.2%} and "
-        f"{high:+.2%}."
-    )
+        by = f"by {-high:.2f} to {-low:.2f} points"
+        return f"{name}: its {rate} is lower than that of {control}, {by}."
+    said = f"{name}: no difference to {control} in {rate} is shown; it lies between"
+    return f"{said} {low:+.2f} and {high:+.2f} points."

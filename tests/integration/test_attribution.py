@@ -101,7 +101,7 @@ def test_places_left_to_chance_judge_lists_that_nobody_was_shown(settings, tmp_p
     assert judged["click"]["ips"]["value"] == pytest.approx(1.0)
     assert judged["click"]["snips"]["value"] == pytest.approx(1.0)
     text = run(settings, "--target", str(target), "--clip", "5")
-    assert "off-policy, lists new.jsonl: 40 places shown of 40 users" in text
+    assert "off-policy, lists of new.jsonl: 40 places shown of 40 users" in text
     assert "4 clipped at 5" in text
     target.write_text("{}")
     with pytest.raises(UserError, match=r"new\.jsonl: line 1 is no list"):
