@@ -49,15 +49,18 @@ class Clusters(Generic[K]):
         self._products: dict[K, np.ndarray] = {}
         self._users: Counter[K] = Counter()
 
-    def add(self, key: K, row: Sequence[float]) -> None:
-        """The numbers of one user; no user is added to a key twice."""
-        values = np.array(row, np.float64)
+    def add(self, key: K, rows: Sequence[float] | Sequence[Sequence[float]]) -> None:
+        """The numbers of one user `[columns]`, or of several `[n, columns]`.
+
+        No user is added to a key twice.
+        """
+        values = np.atleast_2d(np.array(rows, np.float64))
         if key not in self._sums:
             self._sums[key] = np.zeros(self._columns)
             self._products[key] = np.zeros((self._columns, self._columns))
-        self._sums[key] += values
-        self._products[key] += values[:, None] * values
-        self._users[key] += 1
+        self._sums[key] += values.sum(axis=0)
+        self._products[key] += values.T @ values
+        self._users[key] += len(values)
 
     def keys(self) -> list[K]:
         """All keys, in the order in which they came."""

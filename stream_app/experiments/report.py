@@ -85,22 +85,25 @@ class Arms:
     def add(self, users: Users) -> None:
         """Add what happened to the lists of users, as `Join.by_user` gives it."""
         known = []
-        for user_id, counts in users:
+        for user_id, kinds in users:
             rows = {
                 name.removeprefix(f"{self._spec.name}/"): row
-                for (dimension, name), row in counts.items()
+                for (dimension, name), row in kinds.items()
                 if dimension == ARM and name.startswith(f"{self._spec.name}/")
             }
             if rows:
                 known.append((user_id, rows))
         dealt = self._split.assign([user_id for user_id, _ in known])
+        stayed: dict[str, list[list[int]]] = {}
         for (_, rows), one in zip(known, dealt, strict=True):
             if one is not None:
                 self._dealt[one.own] += 1
             if one is not None and rows.keys() == {one.own}:
-                self._sums.add(one.own, rows[one.own])
+                stayed.setdefault(one.own, []).append(rows[one.own])
             else:
                 self._moved += 1
+        for arm, counts in stayed.items():
+            self._sums.add(arm, counts)
 
     def per(self) -> int:
         """The column that rates are of."""

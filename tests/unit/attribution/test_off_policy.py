@@ -47,7 +47,7 @@ def simulate(
 
 
 def test_estimates_find_the_truth_and_their_intervals_hold_it() -> None:
-    random, runs, warned = np.random.default_rng(1), 200, 0
+    random, runs, warned = np.random.default_rng(1), 120, 0
     ips, snips, inside = [], [], np.zeros(2)
     for _ in range(runs):
         report = simulate(random, 150)
@@ -58,7 +58,7 @@ def test_estimates_find_the_truth_and_their_intervals_hold_it() -> None:
         ips.append(report.click.ips.value)
         snips.append(report.click.snips.value)
         warned += bool(report.warnings)
-    assert warned / runs < 0.02
+    assert warned / runs < 0.03
     assert np.mean(ips) == pytest.approx(TRUTH, abs=0.01)
     assert np.mean(snips) == pytest.approx(TRUTH, abs=0.01)
     assert report.click.logged.high is not None
