@@ -179,8 +179,8 @@ class Recommender:
         )
 
     def look(self) -> CatalogueStatus:
-        """The catalogue's figures, at the present time."""
-        self._begin()
+        """The catalogue's figures, at the present time, at which experiments begin or end, too."""
+        self.treatments.experiments.split(self._begin())
         return self.catalogue.status()
 
     def recommend(self, events: Sequence[Click | Purchase]) -> list[Recommendation]:

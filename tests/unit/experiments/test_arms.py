@@ -80,6 +80,19 @@ def test_lists_after_events_are_of_their_arms_as_well() -> None:
     assert arms == owners()
 
 
+def test_what_runs_is_known_without_a_list() -> None:
+    """An idle worker shows it in its metrics."""
+    now = [5]
+    recommender = Recommender(small_release(), clock=lambda: now[0])
+    ends = ExperimentSpec(name="page", arms=SPEC.arms, until_ms=10)
+    recommender.treatments.experiments.put("page", ends)
+    seen = []
+    for now[0] in (5, 10):
+        recommender.look()
+        seen.append(recommender.treatments.experiments.running)
+    assert seen == [1, 0]
+
+
 def test_users_of_an_arm_that_is_off_get_the_control() -> None:
     off = ExperimentSpec(name="page", arms=SPEC.arms, off=("calm",))
     usual, made = serve(), serve(off)
