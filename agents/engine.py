@@ -203,7 +203,7 @@ class Engine:
             if outcome in NEW:
                 work.appended_ms.append(at_ms)
         for made in processed.recommendations:
-            work.lists.append(self._list(made, partitions[made.user_id]))
+            work.lists.append(self._list(work, made, partitions[made.user_id]))
         for decision in processed.decisions:
             work.decisions.append(self._decision(decision, partitions[decision.user_id]))
         work.spend("encode_records", time.thread_time() - began)
@@ -218,7 +218,10 @@ class Engine:
             work.rows.append(Outgoing(self._changelog, partitions[user_id], user_id.encode(), row))
         work.spend("encode_records", time.thread_time() - began)
 
-    def _list(self, made: schemas.Recommendation, partition: int) -> Outgoing:
+    def _list(self, work: Work, made: schemas.Recommendation, partition: int) -> Outgoing:
+        if made.experiment is not None:
+            arm = (made.experiment.name, made.experiment.arm)
+            work.arms[arm] = work.arms.get(arm, 0) + 1
         value = schemas.encode(made, self._encoding)
         return Outgoing(self._recommendations, partition, made.user_id.encode(), value)
 
@@ -255,7 +258,7 @@ class Engine:
         if asked:
             answers, decisions = self._recommender.answer_all(asked, states, work.stages)
             for one, made in zip(asked, answers, strict=True):
-                work.answers.append(self._list(made, one.partition))
+                work.answers.append(self._list(work, made, one.partition))
             partitions = {one.request.user_id: one.partition for one in asked}
             for decision in decisions:
                 work.decisions.append(self._decision(decision, partitions[decision.user_id]))

@@ -65,6 +65,8 @@ class Work:
     """When the events that were new were appended, Unix ms: what a latency is counted from."""
     asked_ms: list[int] = field(default_factory=list)
     """The same of the requests that have an answer."""
+    arms: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Number of lists and answers by experiment and arm."""
     stages: dict[str, float] = field(default_factory=dict)
     """Processor seconds of the engine's thread by stage; for `publish`, seconds of waiting."""
 

@@ -25,10 +25,12 @@ from schemas import (
     DECISIONS,
     ERASURE_RECEIPTS,
     ERASURES,
+    EXPERIMENTS,
     ITEM_TRENDS,
     RECOMMENDATIONS,
     REQUESTS,
     SCENARIOS,
+    decode_experiment,
     decode_scenario,
     topic_name,
 )
@@ -141,8 +143,12 @@ def build(
     trends = topic_name(settings.topic_prefix, ITEM_TRENDS)
     shared = TrendAgent(recommender.trends, trends, publisher, thread)
     _repeat(app, shared.flush, FLUSH_S)
+    experiments = ControlFeed(decode_experiment, recommender.treatments.experiments.put, thread)
     feeds = Feeds(
-        {topic_name(settings.topic_prefix, SCENARIOS): scenarios.take}
+        {
+            topic_name(settings.topic_prefix, SCENARIOS): scenarios.take,
+            topic_name(settings.topic_prefix, EXPERIMENTS): experiments.take,
+        }
         | attach_catalogue(app, settings, recommender, metrics, publisher, encoder, counts, thread)
         | {trends: shared.take}
     )
@@ -155,6 +161,8 @@ def build(
         metrics.catalogue(seen, broadcast.remaining)
         held = recommender.treatments.scenarios
         metrics.control(SCENARIOS.name, len(held), len(held.refused) + scenarios.rejected)
+        running = recommender.treatments.experiments.running
+        metrics.control(EXPERIMENTS.name, running, experiments.rejected)
 
     _repeat(app, report, REPORT_S)
     clock = StreamClock()

@@ -6,6 +6,7 @@ from schemas.codec import (
     Encoding,
     decode,
     decode_erasure,
+    decode_experiment,
     decode_impression,
     decode_item,
     decode_output,
@@ -22,6 +23,7 @@ from schemas.dead_letters import (
 from schemas.decisions import Decision, Pin
 from schemas.duplicates import find_duplicate_key
 from schemas.errors import Reason, RejectedMessage
+from schemas.experiments import MAX_ARMS, Arm, ExperimentSpec, control_of
 from schemas.items import Item, ItemTrend, ItemVector
 from schemas.messages import (
     MAX_ID_BYTES,
@@ -44,7 +46,7 @@ from schemas.messages import (
     Trigger,
     UserEvent,
 )
-from schemas.serving import EVENTS, Scenario
+from schemas.serving import EVENTS, POPULAR, Scenario
 from schemas.topics import (
     CLICKS,
     DEAD_LETTERS,
@@ -52,6 +54,7 @@ from schemas.topics import (
     DEFAULT_PARTITIONS,
     ERASURE_RECEIPTS,
     ERASURES,
+    EXPERIMENTS,
     IMPRESSIONS,
     ITEM_TRENDS,
     ITEM_VECTORS,
@@ -73,21 +76,25 @@ __all__ = [
     "ERASURES",
     "ERASURE_RECEIPTS",
     "EVENTS",
+    "EXPERIMENTS",
     "FIRST_APPENDED",
     "IMPRESSIONS",
     "ITEMS",
     "ITEM_TRENDS",
     "ITEM_VECTORS",
     "KEPT_VALUE_BYTES",
+    "MAX_ARMS",
     "MAX_CLOCK_SKEW_MS",
     "MAX_ID_BYTES",
     "MAX_K",
     "MAX_VALUE_BYTES",
+    "POPULAR",
     "PURCHASES",
     "RECOMMENDATIONS",
     "REQUESTS",
     "SCENARIOS",
     "TOPICS",
+    "Arm",
     "Click",
     "DeadLetter",
     "Decision",
@@ -96,6 +103,7 @@ __all__ = [
     "ErasureRequest",
     "EventCause",
     "Experiment",
+    "ExperimentSpec",
     "Impression",
     "Item",
     "ItemExplanation",
@@ -115,10 +123,12 @@ __all__ = [
     "Topic",
     "Trigger",
     "UserEvent",
+    "control_of",
     "dead_letter",
     "dead_letter_headers",
     "decode",
     "decode_erasure",
+    "decode_experiment",
     "decode_impression",
     "decode_item",
     "decode_output",

@@ -13,6 +13,7 @@ import msgspec
 from schemas.decisions import Decision
 from schemas.duplicates import find_duplicate_key
 from schemas.errors import Reason, RejectedMessage
+from schemas.experiments import ExperimentSpec, problem
 from schemas.items import Item, ItemTrend, ItemVector
 from schemas.messages import (
     MAX_ID_BYTES,
@@ -30,7 +31,7 @@ from schemas.serving import Scenario
 Encoding = Literal["msgpack", "json"]
 Event = TypeVar("Event", Click, Purchase)
 Plain = TypeVar("Plain", ErasureRequest, Impression, RecommendationRequest)
-Keyed = TypeVar("Keyed", Item, Scenario)
+Keyed = TypeVar("Keyed", Item, Scenario, ExperimentSpec)
 Output = TypeVar(
     "Output", Recommendation, Decision, DeadLetter, ErasureReceipt, ItemVector, ItemTrend
 )
@@ -60,6 +61,7 @@ _KINDS: tuple[type[msgspec.Struct], ...] = (
     ItemVector,
     ItemTrend,
     Scenario,
+    ExperimentSpec,
 )
 _FROM_MSGPACK: dict[type, msgspec.msgpack.Decoder[Any]] = {
     kind: msgspec.msgpack.Decoder(kind) for kind in _KINDS
@@ -170,6 +172,22 @@ def decode_scenario(payload: bytes | None, *, key: bytes | None) -> tuple[str, S
     if payload is None:
         return _named_by(key, "name"), None
     message = _decode_keyed(Scenario, payload, key, "name")
+    return message.name, message
+
+
+def decode_experiment(
+    payload: bytes | None, *, key: bytes | None
+) -> tuple[str, ExperimentSpec | None]:
+    """Decode and validate one record of the topic `experiments`: its name, and what it says.
+
+    None where the value is null: the experiment is removed. The key must be the name. Raises
+    `RejectedMessage`, never anything else.
+    """
+    if payload is None:
+        return _named_by(key, "name"), None
+    message = _decode_keyed(ExperimentSpec, payload, key, "name")
+    if (wrong := problem(message)) is not None:
+        raise RejectedMessage(Reason.VALIDATION_ERROR, wrong)
     return message.name, message
 
 

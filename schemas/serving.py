@@ -10,6 +10,8 @@ from schemas.messages import CategoryNames, FilterNames, Name
 
 EVENTS = "default"
 """The scenario of lists after events, and of requests that name none."""
+POPULAR = "popular"
+"""A scenario that is always there: popularity alone. One of that name on the topic replaces it."""
 
 Factor = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]

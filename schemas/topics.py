@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from schemas.decisions import Decision
+from schemas.experiments import ExperimentSpec
 from schemas.items import Item, ItemTrend, ItemVector
 from schemas.messages import (
     Click,
@@ -204,6 +205,16 @@ SCENARIOS = Topic(
     message_timestamp_type="LogAppendTime",
     description="How lists are made, by name; a null value withdraws a scenario.",
 )
+EXPERIMENTS = Topic(
+    name="experiments",
+    value=ExperimentSpec,
+    key="name",
+    written_by="producers",
+    cleanup_policy="compact",
+    retention_ms=None,
+    message_timestamp_type="LogAppendTime",
+    description="Experiments, and the share of users in each arm; a null value removes one.",
+)
 
 TOPICS: tuple[Topic, ...] = (
     CLICKS,
@@ -219,6 +230,7 @@ TOPICS: tuple[Topic, ...] = (
     ITEM_VECTORS,
     ITEM_TRENDS,
     SCENARIOS,
+    EXPERIMENTS,
 )
 
 

@@ -142,7 +142,7 @@ class Recommender:
         )
         self._pipelines.get(plan, k)
         self.treatments = Treatments(self.catalogue.table, plan, self._check)
-        """Scenarios; takes records of them between two calls, in the same thread."""
+        """Scenarios and experiments; takes records between two calls, in the same thread."""
         self._filters = tuple(filters)
         self._remembers_lists = remembers(filters, SERVED)
         self._lists = Lists(bundle.catalog, self._pipelines, self.treatments, self._seen, k)
@@ -179,8 +179,8 @@ class Recommender:
         )
 
     def look(self) -> CatalogueStatus:
-        """The catalogue's figures, at the present time."""
-        self._begin()
+        """The catalogue's figures, at the present time, at which experiments begin or end, too."""
+        self.treatments.experiments.split(self._begin())
         return self.catalogue.status()
 
     def recommend(self, events: Sequence[Click | Purchase]) -> list[Recommendation]:

@@ -7,13 +7,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-from schemas import EVENTS, Scenario
+from schemas import EVENTS, POPULAR, Scenario
 from stream_app.errors import UserError
 from stream_app.objectives import Objectives
 from stream_app.plan import Plan, named
 
 log = logging.getLogger(__name__)
 
+BY_POPULARITY = Scenario(
+    name=POPULAR,
+    sources={"personal": 0, "transitions": 0},
+    weights={"affinity": 0, "transition": 0},
+    diversity=0,
+    popularity_discount=0,
+    action_values="",
+)
+"""There from the start: what everybody would get if nothing were known of anybody, less what the
+filters keep from each. What an experiment holds users out with."""
 MOST = 1_000
 """Of scenarios that workers keep."""
 
@@ -32,6 +42,7 @@ class Scenarios:
         """`usual` is what scenarios change; `check` raises UserError for a plan it cannot do."""
         self._usual = Served(usual)
         self._check = check
+        self._built_in = {POPULAR: Served(plan_of(BY_POPULARITY, usual))}
         self._served: dict[str, Served] = {}
         self.refused: dict[str, str] = {}
         """Why the newest record of a scenario is not in force, by name."""
@@ -59,7 +70,7 @@ class Scenarios:
 
     def get(self, name: str | None) -> Served | None:
         """What a name means; None for a name that nothing is said of."""
-        found = self._served.get(name or EVENTS)
+        found = self._served.get(name or EVENTS) or self._built_in.get(name or EVENTS)
         return self._usual if found is None and name in (None, EVENTS) else found
 
     @property

@@ -1,4 +1,4 @@
-"""Who is served how: scenarios and requests as plans and terms, one for each group of users."""
+"""Who is served how: scenarios, experiments and requests as plans and terms, group by group."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import NamedTuple
 from schemas import EVENTS, Experiment, RecommendationRequest
 from stream_app.catalog import ItemTable
 from stream_app.errors import UserError
+from stream_app.experiments import Assigned, Experiments
 from stream_app.plan import Plan
 from stream_app.ranking import FREE, Terms
 from stream_app.scenarios import Scenarios
@@ -54,30 +55,44 @@ class Treatments:
         self._check = check
         self._usual = Treatment(plan)
         self.scenarios = Scenarios(plan, check)
+        self.experiments = Experiments()
 
     def groups(self, asking: Sequence[Asking], now_ms: int) -> list[tuple[Treatment, list[int]]]:
         """The places of all who are treated alike, with their treatment."""
-        if not len(self.scenarios) and all(one.request is None for one in asking):
+        split = self.experiments.split(now_ms)
+        if split is None and not len(self.scenarios) and all(one.request is None for one in asking):
             return [(self._usual, list(range(len(asking))))]
+        assigned: Sequence[Assigned | None] = [None] * len(asking)
+        if split is not None:
+            assigned = split.assign([one.user_id for one in asking])
         places: dict[_Key, list[int]] = {}
-        for place, one in enumerate(asking):
-            places.setdefault(self._key(one), []).append(place)
+        for place, (one, arm) in enumerate(zip(asking, assigned, strict=True)):
+            places.setdefault(self._key(one, arm), []).append(place)
         return [(self._treatment(key), found) for key, found in places.items()]
 
     def of(self, asking: Asking, now_ms: int) -> Treatment:
         """How one user is treated."""
         return self.groups([asking], now_ms)[0][0]
 
-    def _key(self, one: Asking) -> _Key:
+    def _key(self, one: Asking, arm: Assigned | None) -> _Key:
         request = one.request
-        if request is None:
-            usual = self.scenarios.get(EVENTS) or self.scenarios.usual
-            return _Key(usual.plan, usual.categories)
+        name = (request and request.scenario) or EVENTS
+        if arm is not None and (arm.lists != name or not one.user_id):
+            arm = None  # who has no id, as one whose row is explained, is in no experiment
         notes: list[str] = []
-        served = self.scenarios.get(request.scenario)
+        served = self.scenarios.get((arm and arm.scenario) or name)
+        if served is None and arm is not None:
+            notes.append(
+                f"scenario {arm.scenario or name!r} of arm {arm.experiment.arm!r} of experiment "
+                f"{arm.experiment.name!r} is unknown; made as for those in no experiment"
+            )
+            arm, served = None, self.scenarios.get(name)
         if served is None:
-            notes.append(f"scenario {request.scenario!r} is unknown; made as {EVENTS!r}")
+            notes.append(f"scenario {name!r} is unknown; made as {EVENTS!r}")
             served = self.scenarios.get(EVENTS) or self.scenarios.usual
+        experiment = None if arm is None else arm.experiment
+        if request is None:
+            return _Key(served.plan, served.categories, experiment, "; ".join(notes) or None)
         plan = served.plan
         if request.filters is not None:
             try:
@@ -87,7 +102,7 @@ class Treatments:
                 notes.append(f"{error}; made with the filters of the scenario")
                 plan = served.plan
         categories = request.categories or served.categories
-        return _Key(plan, categories, None, "; ".join(notes) or None)
+        return _Key(plan, categories, experiment, "; ".join(notes) or None)
 
     def _treatment(self, key: _Key) -> Treatment:
         terms = FREE

@@ -7,10 +7,10 @@ An item of a list counts once for each thing that happened to it, however often 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from schemas import Click, Impression, Purchase, Recommendation
+from schemas import Click, Impression, Purchase, RankedItem, Recommendation
 
 ALL, SOURCE, RANK, RELEASE, ARM = "all", "source", "rank", "release", "arm"
 DIMENSIONS = (ALL, SOURCE, RANK, RELEASE, ARM)
@@ -21,23 +21,31 @@ REPEATS = 100_000
 
 Key = tuple[str, str]
 """A dimension and a value of it."""
+Users = Iterable[tuple[str, dict[Key, list[int]]]]
+"""User ids with what happened to the items of their lists: made, shown, clicked, bought, by key."""
+Observe = Callable[[Recommendation, RankedItem, Sequence[int]], None]
+"""Is told of an item of a list, and the columns of what happened to it."""
 
 
 @dataclass(slots=True)
 class _Feedback:
-    user_id: str
     items: tuple[set[str], set[str], set[str]] = field(
         default_factory=lambda: (set(), set(), set())
     )
     """Items that were shown, clicked, bought."""
     listed: bool = False
+    of_another: bool = False
+    """A list with that id is there, of another user."""
 
 
 class Join:
     """Counts by user and key; `by_user` gives them when all lists were added."""
 
-    def __init__(self) -> None:
-        self._feedback: dict[str, _Feedback] = {}
+    def __init__(self, observe: Observe | None = None) -> None:
+        """`observe` is told of every item of a list, once."""
+        self._observe = observe
+        # By list and user: who names the list of another must not hide what its user did.
+        self._feedback: dict[str, dict[str, _Feedback]] = {}
         self._counts: dict[str, dict[Key, list[int]]] = {}
         self._recent: OrderedDict[str, None] = OrderedDict()
         self.lists = 0
@@ -49,12 +57,7 @@ class Join:
         if event.rec_id is None:
             self.unmatched["no rec_id"] += 1
             return
-        found = self._feedback.get(event.rec_id)
-        if found is None:
-            found = self._feedback[event.rec_id] = _Feedback(event.user_id)
-        elif found.user_id != event.user_id:
-            self.unmatched["list of another user"] += 1
-            return
+        found = self._feedback.setdefault(event.rec_id, {}).setdefault(event.user_id, _Feedback())
         if isinstance(event, Impression):
             found.items[SHOWN - 1].update(event.item_ids)
         else:
@@ -69,13 +72,13 @@ class Join:
         if len(self._recent) > REPEATS:
             self._recent.popitem(last=False)
         self.lists += 1
-        found = self._feedback.get(made.rec_id)
-        if found is not None and found.user_id != made.user_id:
-            found = None
         left: tuple[set[str], ...] = ()
-        if found is not None:
-            found.listed = True
-            left = tuple(set(items) for items in found.items)
+        for user_id, found in self._feedback.get(made.rec_id, {}).items():
+            if user_id == made.user_id:
+                found.listed = True
+                left = tuple(set(items) for items in found.items)
+            else:
+                found.of_another = True
         release = f"{made.model.name}@{made.model.version}"
         arm = f"{made.experiment.name}/{made.experiment.arm}" if made.experiment else ""
         counts = self._counts.setdefault(made.user_id, {})
@@ -85,17 +88,22 @@ class Join:
                 if item.item_id in items:
                     items.discard(item.item_id)
                     happened.append(column)
+            if self._observe is not None:
+                self._observe(made, item, happened)
             for key in _keys(item.rank, item.sources, release, arm):
                 row = counts.setdefault(key, [0, 0, 0, 0])
                 for column in happened:
                     row[column] += 1
         self.unmatched["item not in its list"] += sum(map(len, left))
 
-    def by_user(self) -> Iterator[dict[Key, list[int]]]:
-        """What happened to the lists of each user: items made, shown, clicked, bought, by key."""
-        unlisted = [one for one in self._feedback.values() if not one.listed]
-        self.unmatched["list not there"] += sum(sum(map(len, one.items)) for one in unlisted)
-        yield from self._counts.values()
+    def by_user(self) -> Users:
+        """What happened to the lists of each user; call it once, when all lists were added."""
+        for users in self._feedback.values():
+            for one in users.values():
+                if not one.listed:
+                    why = "list of another user" if one.of_another else "list not there"
+                    self.unmatched[why] += sum(map(len, one.items))
+        return self._counts.items()
 
 
 def _keys(rank: int, sources: Iterable[str], release: str, arm: str) -> Iterator[Key]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import schemas
@@ -16,13 +18,14 @@ from schemas import (
     RejectedMessage,
     topic_name,
 )
-from stream_app.attribution.join import Join
+from stream_app.attribution.join import Join, Observe
 from stream_app.attribution.report import Report, Totals
 from stream_app.settings import Settings
 from stream_app.streaming.reading import TopicReader, topic_reader
 from stream_app.streaming.topics import check, source_topics
 
 ANY_TIME_MS = 1 << 62
+Progress = Callable[[str, int], None]
 
 
 class Window(NamedTuple):
@@ -35,38 +38,33 @@ class Window(NamedTuple):
     until_ms: int
 
 
+@dataclass(slots=True)
+class Joined:
+    """What was read of one partition number."""
+
+    join: Join
+    rejected: int = 0
+    """Records that are no messages."""
+
+
 async def attribute(
-    settings: Settings, window: Window, progress: Callable[[str, int], None] = lambda *_: None
+    settings: Settings,
+    window: Window,
+    progress: Progress = lambda *_: None,
+    observe: Observe | None = None,
 ) -> Report:
     """Join what the topics hold; `progress` is told topics and numbers of records.
 
-    Raises `TopicsError`, `NoBrokerError` or `AccessError`, and `StalledError`.
+    `observe` is told of every item. Raises `TopicsError`, `NoBrokerError` or `AccessError`, and
+    `StalledError`.
     """
-    partitions = await check(settings)
-    impressions = topic_name(settings.topic_prefix, IMPRESSIONS)
-    lists = topic_name(settings.topic_prefix, RECOMMENDATIONS)
-    kinds = {**source_topics(settings), impressions: Impression}
-    places = [(topic, number) for topic in (*kinds, lists) for number in range(partitions)]
     totals, made, rejected = Totals(), 0, 0
-    unmatched: dict[str, int] = {}
-    async with topic_reader(settings, places) as reader:
-        for number in range(partitions):
-            join = Join()
-            for topic, kind in kinds.items():
-                start = await _from(reader, topic, number, window.since_ms)
-                end = await reader.end(topic, number)
-                async for records in reader.read(topic, number, start, end):
-                    rejected += _add_feedback(join, kind, records)
-                    progress(topic, len(records))
-            start = await _from(reader, lists, number, window.since_ms)
-            end = await reader.at_time(lists, number, window.until_ms)
-            async for records in reader.read(lists, number, start, end):
-                rejected += _add_lists(join, records)
-                progress(lists, len(records))
-            totals.add(join.by_user())
-            made += join.lists
-            for why, count in join.unmatched.items():
-                unmatched[why] = unmatched.get(why, 0) + count
+    unmatched: Counter[str] = Counter()
+    async for part in joined(settings, window, progress, observe):
+        totals.add(part.join.by_user())
+        made += part.join.lists
+        rejected += part.rejected
+        unmatched.update(part.join.unmatched)
     return Report(
         since_ms=window.since_ms,
         until_ms=window.until_ms,
@@ -77,6 +75,38 @@ async def attribute(
         unmatched={why: count for why, count in sorted(unmatched.items()) if count},
         rejected=rejected,
     )
+
+
+async def joined(
+    settings: Settings,
+    window: Window,
+    progress: Progress = lambda *_: None,
+    observe: Observe | None = None,
+) -> AsyncIterator[Joined]:
+    """Lists and feedback of one partition number after the other: a user is in no two of them.
+
+    Arguments and errors are those of `attribute`.
+    """
+    partitions = await check(settings)
+    impressions = topic_name(settings.topic_prefix, IMPRESSIONS)
+    lists = topic_name(settings.topic_prefix, RECOMMENDATIONS)
+    kinds = {**source_topics(settings), impressions: Impression}
+    places = [(topic, number) for topic in (*kinds, lists) for number in range(partitions)]
+    async with topic_reader(settings, places) as reader:
+        for number in range(partitions):
+            part = Joined(Join(observe))
+            for topic, kind in kinds.items():
+                start = await _from(reader, topic, number, window.since_ms)
+                end = await reader.end(topic, number)
+                async for records in reader.read(topic, number, start, end):
+                    part.rejected += _add_feedback(part.join, kind, records)
+                    progress(topic, len(records))
+            start = await _from(reader, lists, number, window.since_ms)
+            end = await reader.at_time(lists, number, window.until_ms)
+            async for records in reader.read(lists, number, start, end):
+                part.rejected += _add_lists(part.join, records)
+                progress(lists, len(records))
+            yield part
 
 
 async def _from(reader: TopicReader, topic: str, number: int, since_ms: int) -> int:

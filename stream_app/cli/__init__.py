@@ -33,6 +33,10 @@ COMMANDS = {
     "demo": ("stream_app.cli.demo", "Stream MovieLens through Kafka and watch lists change."),
     "erase": ("stream_app.cli.erase", "Remove what is known of a user, and get a receipt."),
     "evaluate": ("stream_app.cli.evaluate", "Compare recommenders on held-out events."),
+    "experiment": (
+        "stream_app.cli.experiment",
+        "Compare ways of making lists, each on a share of the users.",
+    ),
     "explain": ("stream_app.cli.explain", "Say why a user's list is as it is."),
     "gateway": ("stream_app.cli.gateway", "Take events and give lists over HTTP."),
     "produce": ("stream_app.cli.produce", "Send events to the clicks and purchases topics."),

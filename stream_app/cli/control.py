@@ -45,6 +45,19 @@ def current(
         return asyncio.run(_current(settings, topic_name(settings.topic_prefix, topic), decode))
 
 
+def fields_of(file: Path) -> dict[str, object]:
+    """What a TOML or JSON file says, not yet a message. Raises UserError."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        if file.suffix == ".toml":
+            return tomllib.loads(text)
+        return msgspec.json.decode(text, type=dict[str, object])
+    except OSError as error:
+        raise UserError(error.strerror or str(error)) from None
+    except (tomllib.TOMLDecodeError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{error}; write TOML (*.toml) or JSON") from None
+
+
 def _read(file: Path, decode: Decode[Message], key: str) -> tuple[str, Message]:
     try:
         text = file.read_text(encoding="utf-8")

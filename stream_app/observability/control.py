@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Gauge
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 
 class ControlMetrics:
@@ -21,6 +23,18 @@ class ControlMetrics:
             ["topic"],
             registry=registry,
         )
+
+        self._arms = Counter(
+            "stream_app_experiment_lists",
+            "Lists published, by experiment and the arm that they are of.",
+            ["experiment", "arm"],
+            registry=registry,
+        )
+
+    def arms(self, lists: Mapping[tuple[str, str], int]) -> None:
+        """So many lists more, by experiment and arm."""
+        for labels, count in lists.items():
+            self._arms.labels(*labels).inc(count)
 
     def seen(self, topic: str, in_force: int, refused: int) -> None:
         """As just seen; `topic` is without prefix."""

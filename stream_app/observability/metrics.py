@@ -56,6 +56,10 @@ class BatchWork(Protocol):
         """The recommendations for requests."""
 
     @property
+    def arms(self) -> Mapping[tuple[str, str], int]:
+        """Number of lists and answers by experiment and arm."""
+
+    @property
     def appended_ms(self) -> Sequence[int]:
         """Kafka's times (Unix ms) of the events that were new."""
 
@@ -179,7 +183,8 @@ class Metrics:
         )
 
         self._catalogue = CatalogueMetrics(registry)
-        self.control = ControlMetrics(registry).seen
+        control = ControlMetrics(registry)
+        self.control, self._arms = control.seen, control.arms
 
     def batch(self, work: BatchWork, *, events: int) -> None:
         """A batch of so many `events` and requests is handled: its outputs are acknowledged.
@@ -200,6 +205,7 @@ class Metrics:
             self._dead_letters.labels(reason).inc(count)
         for stage, seconds in work.stages.items():
             self._stages.labels(stage).observe(seconds)
+        self._arms(work.arms)
         lists = len(work.lists) + len(work.answers)
         self._recommendations.inc(lists)
         self._coalesced.inc(max(0, events - work.unanswered - lists))

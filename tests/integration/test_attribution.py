@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from schemas import Click, Impression, Purchase
+from schemas import (
+    Click,
+    Impression,
+    Purchase,
+    RankedItem,
+    Recommendation,
+    ServingModel,
+    encode,
+)
 from stream_app.cli.attribution import command
 from stream_app.errors import UserError
 from tests.integration.topics import lists, send, send_raw, wait_for
@@ -62,3 +71,38 @@ def test_lists_of_another_time_are_left_out(settings) -> None:
         CliRunner(env=settings.environment()).invoke(
             command, ["--since", "1h", "--until", "2h"], catch_exceptions=False
         )
+
+
+def test_places_left_to_chance_judge_lists_that_nobody_was_shown(settings, tmp_path: Path) -> None:
+    """A tenth of the lists have a drawn item; it is clicked always, the usual one never."""
+    model = ServingModel("shop", "1", "onnxruntime-cpu")
+    records, feedback = [], []
+    for number in range(40):
+        user, drawn = f"user-{number}", number % 10 == 0
+        item = RankedItem("new" if drawn else "old", 1.0, 1, propensity=0.1 if drawn else 0.9)
+        made = Recommendation(
+            rec_id=f"r{number}", user_id=user, items=(item,), model=model, generated_at_ms=NOW
+        )
+        records.append((user.encode(), encode(made)))
+        fields: dict[str, Any] = {"user_id": user, "rec_id": made.rec_id, "timestamp_ms": NOW}
+        feedback.append(Impression(item_ids=(item.item_id,), **fields))
+        if drawn:
+            feedback.append(Click(item_id="new", **fields))
+    send_raw(settings, settings.topic_prefix + "recommendations", records)
+    send(settings, feedback)
+    plain = json.loads(run(settings, "--off-policy", "--json"))["off_policy"]
+    assert (plain["places"], plain["users"], plain["per"]) == (40, 40, "shown")
+    assert plain["click"]["logged"]["value"] == pytest.approx(0.1)
+    assert plain["click"]["snips"]["value"] == 0.0
+    target = tmp_path / "new.jsonl"
+    wanted = [{"rec_id": f"r{n}", "items": [{"item_id": "new", "rank": 1}]} for n in range(40)]
+    target.write_text("\n".join(map(json.dumps, wanted)))
+    judged = json.loads(run(settings, "--target", str(target), "--json"))["off_policy"]
+    assert judged["click"]["ips"]["value"] == pytest.approx(1.0)
+    assert judged["click"]["snips"]["value"] == pytest.approx(1.0)
+    text = run(settings, "--target", str(target), "--clip", "5")
+    assert "off-policy, lists of new.jsonl: 40 places shown of 40 users" in text
+    assert "4 clipped at 5" in text
+    target.write_text("{}")
+    with pytest.raises(UserError, match=r"new\.jsonl: line 1 is no list"):
+        run(settings, "--target", str(target))

@@ -100,10 +100,14 @@ def test_feedback_that_fits_no_list_is_counted_by_why() -> None:
     }  # fmt: skip
 
 
-def test_a_list_claimed_by_another_user_first_is_not_given_to_them() -> None:
-    rows, join = joined([click("eve", "a", "r1")])
+def test_a_list_claimed_by_another_user_first_stays_with_its_own() -> None:
+    rows, join = joined([click("eve", "a", "r1"), seen("eve", "r1", "a", "b")])
     assert counts(rows["all"]) == (3, 0, 0, 0)
-    assert +join.unmatched == {"list not there": 1}
+    assert +join.unmatched == {"list of another user": 3}
+    rows, join = joined([click("eve", "a", "r1"), click("ann", "b", "r1")])
+    assert counts(rows["all"]) == (3, 0, 1, 0)
+    assert counts(rows["rank 2"]) == (1, 0, 1, 0)
+    assert +join.unmatched == {"list of another user": 1}
 
 
 def test_rates_are_per_shown_item_where_anything_was_shown() -> None:
@@ -124,7 +128,7 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
         rates = random.beta(2, 18, 200)
         sizes = random.integers(1, 60, 200)
         totals.add(
-            {("all", ""): [int(n), int(n), int(random.binomial(n, p)), 0]}
+            ("", {("all", ""): [int(n), int(n), int(random.binomial(n, p)), 0]})
             for n, p in zip(sizes, rates, strict=True)
         )
         (row,) = totals.rows()

@@ -29,6 +29,7 @@ class Work:
     appended_ms: list = field(default_factory=list)
     asked_ms: list = field(default_factory=list)
     receipts: list = field(default_factory=list)
+    arms: dict = field(default_factory=dict)
     unanswered: int = 0
 
 
@@ -81,6 +82,7 @@ def test_a_batch_is_counted(registry, metrics):
         stages={"encode": 0.002, "publish": 0.004},
         lists=["ann", "bob"],
         receipts=["cid"],
+        arms={("page", "calm"): 2},
         unanswered=1,
         appended_ms=[ago(0.02), ago(0.02), ago(0.02), ago(0.2), ago(3)],
     )
@@ -95,6 +97,7 @@ def test_a_batch_is_counted(registry, metrics):
     assert value("stream_app_events_total", topic="purchases", outcome="late") == 2
     assert value("stream_app_dead_letters_total", reason="decode_error") == 2
     assert value("stream_app_recommendations_total") == 4
+    assert value("stream_app_experiment_lists_total", experiment="page", arm="calm") == 4
     assert value("stream_app_coalesced_total") == 4
     assert value("stream_app_erasures_total") == 2
     assert value("stream_app_batch_size_bucket", le="4.0") == 0

@@ -13,11 +13,13 @@ from click.testing import CliRunner
 
 from schemas import (
     TOPICS,
+    Arm,
     Click,
     DeadLetter,
     Decision,
     ErasureReceipt,
     ErasureRequest,
+    ExperimentSpec,
     Impression,
     Item,
     ItemTrend,
@@ -100,6 +102,9 @@ EXAMPLES = {
         name="home", weights={"popularity": 0.5}, sources={"trending": 0}, filters=("bought",)
     ),
     "ItemTrend": ItemTrend(item_id="i1", release="m@1", half_life_ms=1.0, level=2.0, at_ms=3),
+    "ExperimentSpec": ExperimentSpec(
+        name="page", arms=(Arm("as_it_is", 0.5), Arm("calm", 0.5, "calm")), share=0.2
+    ),
     "ItemVector": ItemVector(item_id="i1", encoder="00", content=b"\x01", vector=b"\x00\x3c"),
 }
 

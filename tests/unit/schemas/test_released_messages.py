@@ -13,12 +13,14 @@ import pytest
 
 from schemas import (
     TOPICS,
+    Arm,
     Click,
     DeadLetter,
     Decision,
     ErasureReceipt,
     ErasureRequest,
     Experiment,
+    ExperimentSpec,
     Impression,
     Item,
     ItemTrend,
@@ -34,6 +36,7 @@ from schemas import (
     Trigger,
     decode,
     decode_erasure,
+    decode_experiment,
     decode_impression,
     decode_item,
     decode_output,
@@ -246,6 +249,23 @@ RELEASED: dict[str, dict[str, msgspec.Struct]] = {
             popularity_discount=0.25,
             action_values="purchase=5 view=0.5",
         ),
+        "experiment_spec_minimal": ExperimentSpec(name="page", arms=(Arm("a", 0.5), Arm("b", 0.5))),
+        "experiment_spec_full": ExperimentSpec(
+            name="front-page.2",
+            arms=(
+                Arm("calm", 0.25, "calm"),
+                Arm("as_it_is", 0.5),
+                Arm("held_out", 0.25, "popular"),
+            ),
+            control="as_it_is",
+            lists="home page",
+            salt="front",
+            start=0.25,
+            share=0.5,
+            from_ms=1_700_000_000_000,
+            until_ms=1_800_000_000_000,
+            off=("calm",),
+        ),
     }
 }
 SAMPLES = [
@@ -256,7 +276,11 @@ SAMPLES = [
 ]
 
 # How messages of compacted topics are read, and the field that is their key.
-KEYED = {Item: (decode_item, "item_id"), Scenario: (decode_scenario, "name")}
+KEYED = {
+    Item: (decode_item, "item_id"),
+    Scenario: (decode_scenario, "name"),
+    ExperimentSpec: (decode_experiment, "name"),
+}
 
 
 def read(payload: bytes, like: msgspec.Struct) -> msgspec.Struct:
