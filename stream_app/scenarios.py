@@ -16,8 +16,9 @@ log = logging.getLogger(__name__)
 
 BY_POPULARITY = Scenario(
     name=POPULAR,
-    sources={"personal": 0, "transitions": 0},
-    weights={"affinity": 0, "transition": 0},
+    sources={"personal": 0, "transitions": 0, "similar": 0, "related": 0, "new": 0},
+    weights={"affinity": 0, "transition": 0, "related": 0},
+    exploration=0,
     diversity=0,
     popularity_discount=0,
     action_values="",
