@@ -27,6 +27,8 @@ class PlanError(UserError, ValueError):
 
 
 Named = tuple[tuple[str, float], ...]
+EVERY_OTHER = "*"
+"""Among weights and sources: all that are not named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +62,13 @@ class Plan:
 
     def weight(self, scorer: str) -> float:
         """The factor of a scorer's weight; 1 where none is given."""
-        return dict(self.weights).get(scorer, 1.0)
+        factors = dict(self.weights)
+        return factors.get(scorer, factors.get(EVERY_OTHER, 1.0))
 
     def most(self, source: str, usual: int) -> int:
         """How many items a source proposes; `usual` where nothing is said."""
-        return int(dict(self.sources).get(source, usual))
+        limits = dict(self.sources)
+        return int(limits.get(source, limits.get(EVERY_OTHER, usual)))
 
 
 def parse_sources(text: str) -> Named:

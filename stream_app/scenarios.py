@@ -10,21 +10,11 @@ from typing import NamedTuple
 from schemas import EVENTS, POPULAR, Scenario
 from stream_app.errors import UserError
 from stream_app.objectives import Objectives
-from stream_app.plan import Plan, named
+from stream_app.plan import EVERY_OTHER, Plan, named
+from stream_app.ranking.live.trends import TOP
 
 log = logging.getLogger(__name__)
 
-BY_POPULARITY = Scenario(
-    name=POPULAR,
-    sources={"personal": 0, "transitions": 0, "similar": 0, "related": 0, "new": 0},
-    weights={"affinity": 0, "transition": 0, "related": 0},
-    exploration=0,
-    diversity=0,
-    popularity_discount=0,
-    action_values="",
-)
-"""There from the start: what everybody would get if nothing were known of anybody, less what the
-filters keep from each. What an experiment holds users out with."""
 MOST = 1_000
 """Of scenarios that workers keep."""
 
@@ -43,7 +33,7 @@ class Scenarios:
         """`usual` is what scenarios change; `check` raises UserError for a plan it cannot do."""
         self._usual = Served(usual)
         self._check = check
-        self._built_in = {POPULAR: Served(plan_of(BY_POPULARITY, usual))}
+        self._built_in = {POPULAR: Served(by_popularity(usual))}
         self._served: dict[str, Served] = {}
         self.refused: dict[str, str] = {}
         """Why the newest record of a scenario is not in force, by name."""
@@ -78,6 +68,18 @@ class Scenarios:
     def usual(self) -> Served:
         """What holds where a scenario says nothing."""
         return self._usual
+
+
+def by_popularity(usual: Plan) -> Plan:
+    """What everybody would get if nothing were known of anybody, less what the filters of `usual`
+    keep from each: what an experiment holds users out with.
+    """
+    return Plan(
+        filters=usual.filters,
+        sources=named({EVERY_OTHER: 0, "trending": TOP}),
+        weights=named({EVERY_OTHER: 0, "popularity": 1}),
+        exploration=0.0,
+    )
 
 
 def plan_of(scenario: Scenario, usual: Plan) -> Plan:

@@ -13,7 +13,7 @@ from stream_app.catalog import Catalog, ItemTable
 from stream_app.errors import UserError
 from stream_app.filter_names import parse_filter
 from stream_app.objectives import Objectives
-from stream_app.plan import Plan
+from stream_app.plan import EVERY_OTHER, Plan
 from stream_app.ranking import plugins
 from stream_app.ranking.batch import Indices
 from stream_app.ranking.filters import Bought, Clicked, Excluded, Served, Shown
@@ -195,7 +195,7 @@ def _plugged(bundle: Bundle, live: LiveStores, plan: Plan, known: Collection[str
     """Sources of other distributions that the plan names."""
     found: list[Source] = []
     for name, most in plan.sources:
-        if name in known:
+        if name in known or name == EVERY_OTHER:
             continue
         context = SourceContext(bundle.catalog, bundle.index, live, live.items, int(most))
         source = live.plugins.get(name, context)
@@ -238,7 +238,7 @@ def _scorers(bundle: Bundle, live: LiveStores, plan: Plan) -> list[Weighted]:
 
 def _refuse_unknown(kind: str, given: Iterable[str], known: Collection[str]) -> None:
     for name in given:
-        if name not in known:
+        if name not in known and name != EVERY_OTHER:
             raise UserError(f"{kind} {name!r} is unknown; use some of: {', '.join(known)}")
 
 

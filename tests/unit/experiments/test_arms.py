@@ -19,7 +19,7 @@ from stream_app.experiments import Split
 from stream_app.plan import Plan
 from stream_app.ranking import LiveStores, build_pipeline
 from stream_app.recommender import Recommender
-from stream_app.scenarios import BY_POPULARITY, plan_of
+from stream_app.scenarios import by_popularity
 
 USERS = [f"user-{number}" for number in range(40)]
 CALM = Scenario(name="calm", sources={"trending": 0}, weights={"popularity": 0})
@@ -131,7 +131,7 @@ def test_popular_is_the_same_for_everybody() -> None:
     """Whatever sources and scores there are, this scenario leaves what is popular."""
     bundle = small_release()
     pipeline = build_pipeline(
-        bundle, LiveStores.of(bundle), k=10, plan=plan_of(BY_POPULARITY, Plan())
+        bundle, LiveStores.of(bundle), k=10, plan=by_popularity(Plan(sources=(("similar", 48),)))
     )
     assert [source.name for source in pipeline.sources] == ["trending", "popular"]
     assert {one.scorer.name for one in pipeline._scorers if one.weight} == {"popularity"}
