@@ -12,6 +12,7 @@ from concurrent.futures import Executor
 from typing import Any, Generic, TypeVar
 
 from schemas import RejectedMessage
+from stream_app.rules import RuleBook
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +25,14 @@ Put = Callable[[str, Message | None], object]
 class Feeds:
     """Records of several topics, each handed to its handler in the order of its partition."""
 
-    def __init__(self, handlers: Mapping[str, Handler]) -> None:
-        """Handlers by the full name of their topic; one can take several."""
+    def __init__(
+        self, handlers: Mapping[str, Handler], settle: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Handlers by the full name of their topic; one can take several. `settle` is awaited when
+        some records have been taken up: what follows from them takes its time.
+        """
         self._handlers = handlers
+        self._settle = settle
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -40,6 +46,8 @@ class Feeds:
             sorted_out.setdefault(self._handlers[record.topic], []).append(record)
         for handler, some in sorted_out.items():
             await handler(some)
+        if self._settle is not None:
+            await self._settle()
 
 
 class ControlFeed(Generic[Message]):
@@ -70,3 +78,10 @@ class ControlFeed(Generic[Message]):
     def _all(self, said: Sequence[tuple[str, Message | None]]) -> None:
         for name, message in said:
             self._put(name, message)
+
+
+async def settle_rules(rules: RuleBook, engine: Executor) -> None:
+    """Have rules look at all items that they have not looked at; batches go between the slices."""
+    loop = asyncio.get_running_loop()
+    while await loop.run_in_executor(engine, rules.work):
+        pass

@@ -17,7 +17,7 @@ from aiokafka.errors import ProducerClosed
 
 from agents.catalogue_wiring import attach_catalogue, load_text_encoder
 from agents.engine import Engine
-from agents.feeds import ControlFeed, Feeds
+from agents.feeds import ControlFeed, Feeds, settle_rules
 from agents.recommend import RecommendAgent
 from agents.trends import FLUSH_S, TrendAgent
 from schemas import (
@@ -29,8 +29,10 @@ from schemas import (
     ITEM_TRENDS,
     RECOMMENDATIONS,
     REQUESTS,
+    RULES,
     SCENARIOS,
     decode_experiment,
+    decode_rule,
     decode_scenario,
     topic_name,
 )
@@ -144,6 +146,8 @@ def build(
     shared = TrendAgent(recommender.trends, trends, publisher, thread)
     _repeat(app, shared.flush, FLUSH_S)
     experiments = ControlFeed(decode_experiment, recommender.treatments.experiments.put, thread)
+    book = recommender.treatments.rules
+    rules = ControlFeed(decode_rule, book.put, thread)
     feeds = Feeds(
         {
             topic_name(settings.topic_prefix, SCENARIOS): scenarios.take,
@@ -151,6 +155,9 @@ def build(
         }
         | attach_catalogue(app, settings, recommender, metrics, publisher, encoder, counts, thread)
         | {trends: shared.take}
+        # After the items: then each rule looks at each of them once.
+        | {topic_name(settings.topic_prefix, RULES): rules.take},
+        partial(settle_rules, book, thread),
     )
     broadcast = Broadcast(options, {name: counts[name] for name in feeds.topics}, feeds.take)
     app.tables.attach(rows, publisher, changelog, erasures, broadcast)
@@ -163,6 +170,7 @@ def build(
         metrics.control(SCENARIOS.name, len(held), len(held.refused) + scenarios.rejected)
         running = recommender.treatments.experiments.running
         metrics.control(EXPERIMENTS.name, running, experiments.rejected)
+        metrics.control(RULES.name, len(book), len(book.refused) + rules.rejected)
 
     _repeat(app, report, REPORT_S)
     clock = StreamClock()

@@ -18,6 +18,7 @@ PARTS = (
     "retention",
     "worker",
     "requests",
+    "rules",
     "hostile",
     "flood",
 )

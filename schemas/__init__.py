@@ -11,6 +11,7 @@ from schemas.codec import (
     decode_item,
     decode_output,
     decode_request,
+    decode_rule,
     decode_scenario,
     encode,
 )
@@ -41,11 +42,13 @@ from schemas.messages import (
     Recommendation,
     RecommendationRequest,
     Remaining,
+    RuleTrace,
     ScorePart,
     ServingModel,
     Trigger,
     UserEvent,
 )
+from schemas.rules import Rule
 from schemas.serving import EVENTS, POPULAR, Scenario
 from schemas.topics import (
     CLICKS,
@@ -62,6 +65,7 @@ from schemas.topics import (
     PURCHASES,
     RECOMMENDATIONS,
     REQUESTS,
+    RULES,
     SCENARIOS,
     TOPICS,
     Topic,
@@ -92,6 +96,7 @@ __all__ = [
     "PURCHASES",
     "RECOMMENDATIONS",
     "REQUESTS",
+    "RULES",
     "SCENARIOS",
     "TOPICS",
     "Arm",
@@ -117,6 +122,8 @@ __all__ = [
     "RecommendationRequest",
     "RejectedMessage",
     "Remaining",
+    "Rule",
+    "RuleTrace",
     "Scenario",
     "ScorePart",
     "ServingModel",
@@ -133,6 +140,7 @@ __all__ = [
     "decode_item",
     "decode_output",
     "decode_request",
+    "decode_rule",
     "decode_scenario",
     "encode",
     "find_duplicate_key",

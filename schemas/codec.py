@@ -26,12 +26,13 @@ from schemas.messages import (
     Recommendation,
     RecommendationRequest,
 )
+from schemas.rules import Rule
 from schemas.serving import Scenario
 
 Encoding = Literal["msgpack", "json"]
 Event = TypeVar("Event", Click, Purchase)
 Plain = TypeVar("Plain", ErasureRequest, Impression, RecommendationRequest)
-Keyed = TypeVar("Keyed", Item, Scenario, ExperimentSpec)
+Keyed = TypeVar("Keyed", Item, Rule, Scenario, ExperimentSpec)
 Output = TypeVar(
     "Output", Recommendation, Decision, DeadLetter, ErasureReceipt, ItemVector, ItemTrend
 )
@@ -62,6 +63,7 @@ _KINDS: tuple[type[msgspec.Struct], ...] = (
     ItemTrend,
     Scenario,
     ExperimentSpec,
+    Rule,
 )
 _FROM_MSGPACK: dict[type, msgspec.msgpack.Decoder[Any]] = {
     kind: msgspec.msgpack.Decoder(kind) for kind in _KINDS
@@ -189,6 +191,27 @@ def decode_experiment(
     if (wrong := problem(message)) is not None:
         raise RejectedMessage(Reason.VALIDATION_ERROR, wrong)
     return message.name, message
+
+
+def decode_rule(payload: bytes | None, *, key: bytes | None) -> tuple[str, Rule | None]:
+    """Decode and validate one record of the topic `rules`: its id, and the rule.
+
+    None where the value is null: the rule is withdrawn. The key must be the id; whether the
+    expressions are valid is for `stream_app.rules` to say. Raises `RejectedMessage`, never anything
+    else.
+    """
+    if payload is None:
+        return _named_by(key, "rule_id"), None
+    message = _decode_keyed(Rule, payload, key, "rule_id")
+    if len(message.effects) != 1:
+        given = " and ".join(message.effects) or "none of them"
+        detail = f"a rule has one of pin, boost, bury, exclude and at_most; here is {given}"
+        raise RejectedMessage(Reason.VALIDATION_ERROR, detail)
+    begin, end = message.from_ms, message.until_ms
+    if begin is not None and end is not None and end <= begin:
+        detail = f"until_ms {end} is not after from_ms {begin}"
+        raise RejectedMessage(Reason.VALIDATION_ERROR, detail)
+    return message.rule_id, message
 
 
 def _decode_keyed(kind: type[Keyed], payload: bytes, key: bytes | None, field: str) -> Keyed:

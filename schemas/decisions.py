@@ -8,11 +8,12 @@ from schemas.messages import Experiment, RecommendationRequest
 
 
 class Pin(msgspec.Struct, frozen=True):
-    """An item that a rule puts at a place."""
+    """A place that a rule wants for one of some items."""
 
     place: int
     """1 is the first."""
-    item_id: str
+    items: tuple[str, ...]
+    """The first that the user may be shown is taken."""
 
 
 class Decision(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, gc=False):

@@ -132,6 +132,17 @@ class RankedItem(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     chance."""
 
 
+class RuleTrace(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What a rule did in a list."""
+
+    rule_id: str
+    effect: str
+    """`pin`, `boost`, `bury`, `exclude` or `at_most`."""
+    ranks: tuple[int, ...] = ()
+    """Ranks of the items that it has put or kept there: pinned, boosted, buried, or counted by its
+    quota. What it excluded is not in the list."""
+
+
 class ServingModel(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The release that computed a list, and what ran it."""
 
@@ -163,6 +174,8 @@ class Recommendation(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     experiment: Experiment | None = None
     degraded: str | None = None
     """Why the list is not what the model would have made, or null."""
+    rules: tuple[RuleTrace, ...] = ()
+    """The rules that held for the list, in the order of their priority."""
 
 
 class RecommendationRequest(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):

@@ -20,6 +20,7 @@ from schemas.messages import (
     Recommendation,
     RecommendationRequest,
 )
+from schemas.rules import Rule
 from schemas.serving import Scenario
 
 DEFAULT_PARTITIONS = 4
@@ -216,6 +217,17 @@ EXPERIMENTS = Topic(
     description="Experiments, and the share of users in each arm; a null value removes one.",
 )
 
+RULES = Topic(
+    name="rules",
+    value=Rule,
+    key="rule_id",
+    written_by="producers",
+    cleanup_policy="compact",
+    retention_ms=None,
+    message_timestamp_type="LogAppendTime",
+    description="What to pin, boost, bury, exclude or limit in lists; a null value withdraws.",
+)
+
 TOPICS: tuple[Topic, ...] = (
     CLICKS,
     PURCHASES,
@@ -231,6 +243,7 @@ TOPICS: tuple[Topic, ...] = (
     ITEM_TRENDS,
     SCENARIOS,
     EXPERIMENTS,
+    RULES,
 )
 
 

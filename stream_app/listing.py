@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from schemas import MAX_K, RankedItem
+from schemas import MAX_K, RankedItem, RuleTrace
 from stream_app.catalog import Catalog
 from stream_app.filter_names import looked_at
 from stream_app.ranking import Evidence, Pipeline, Pipelines, SeenIndex, UserBatch, user_batch
 from stream_app.ranking.batch import Indices
 from stream_app.ranking.rerankers.explore import seeds_of
+from stream_app.rules import traces
 from stream_app.treatments import Asking, Treatment, Treatments
 
 LENGTHS = (20, 50, MAX_K)
@@ -40,6 +41,7 @@ class Made(NamedTuple):
     """Of the lists of its pipeline."""
     basis: Basis | None = None
     """What it was made from, where that was to be kept."""
+    rules: tuple[RuleTrace, ...] = ()
 
 
 class Lists:
@@ -90,11 +92,10 @@ class Lists:
                 group = users if len(places) == len(asking) else users.only(np.array(places))
                 if treatment.terms is not group.terms:
                     group = replace(group, terms=treatment.terms)
-                lists, bases = self._ranked(group, treatment, k, stages, keep)
-                for place, items, basis in zip(places, lists, bases, strict=True):
-                    request = asking[place].request
-                    cut = items if request is None else items[: request.k]
-                    made[place] = Made(cut, treatment, k, basis)
+                lengths = [request.k if (request := asking[place].request) else k
+                           for place in places]  # fmt: skip
+                lists = self._ranked(group, treatment, k, lengths, stages, keep)
+                made.update(zip(places, lists, strict=True))
         return [made[place] for place in range(len(asking))]
 
     def _alike(
@@ -114,9 +115,11 @@ class Lists:
         users: UserBatch,
         treatment: Treatment,
         k: int,
+        lengths: Sequence[int],
         stages: dict[str, float],
         keep: bool,
-    ) -> tuple[list[tuple[RankedItem, ...]], Sequence[Basis | None]]:
+    ) -> list[Made]:
+        """Lists of `k` items, cut to their `lengths`."""
         pipeline, builder = self._pipelines.get(treatment.plan, k)
         kept: list[Evidence] | None = [] if keep else None
         ranked = pipeline.rank(users, stages, kept)
@@ -133,5 +136,13 @@ class Lists:
                 )
                 for row, one in enumerate(kept)
             ]
+        rules: Sequence[tuple[RuleTrace, ...]] = [()] * len(lists)
+        if treatment.rules:
+            size = len(self._catalog)
+            rules = traces(treatment.rules, treatment.terms, ranked.items, lengths, size)
+        made = [
+            Made(items[:length], treatment, k, basis, done)
+            for items, length, basis, done in zip(lists, lengths, bases, rules, strict=True)
+        ]
         stages["build"] = stages.get("build", 0.0) + time.thread_time() - began
-        return lists, bases
+        return made

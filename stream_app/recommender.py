@@ -41,6 +41,7 @@ from stream_app.ranking import LiveStores, Pipelines, SeenIndex
 from stream_app.ranking.live import caps
 from stream_app.reasons import Explainer, Explanation, explained
 from stream_app.retrieval import LiveIndex
+from stream_app.rules import RuleBook
 from stream_app.served import NOBODY, remember, repeating
 from stream_app.source_messages import (
     ShownMessage,
@@ -141,8 +142,9 @@ class Recommender:
             exploration=exploration,
         )
         self._pipelines.get(plan, k)
-        self.treatments = Treatments(self.catalogue.table, plan, self._check)
-        """Scenarios and experiments; takes records between two calls, in the same thread."""
+        rules = RuleBook(bundle.catalog, self.catalogue.table, bundle.priors.popularity)
+        self.treatments = Treatments(self.catalogue.table, plan, self._check, rules)
+        """Scenarios, experiments and rules; takes records between two calls, in the same thread."""
         self._filters = tuple(filters)
         self._remembers_lists = remembers(filters, SERVED)
         self._lists = Lists(bundle.catalog, self._pipelines, self.treatments, self._seen, k)
@@ -245,6 +247,7 @@ class Recommender:
                     applied=state.offsets if state is not None else {},
                     experiment=answer.made.treatment.experiment,
                     degraded=_NOT_FINITE if answer.broken else answer.made.treatment.degraded,
+                    rules=answer.made.rules,
                 )
             )
         asking = [answer.asking for answer in answers]
@@ -273,7 +276,9 @@ class Recommender:
 
     def _explainer(self, treatment: Treatment, k: int) -> Explainer:
         pipeline, _ = self._pipelines.get(treatment.plan, k)
-        return Explainer(self.bundle, self._advancer, self._seen, pipeline, treatment.terms)
+        return Explainer(
+            self.bundle, self._advancer, self._seen, pipeline, treatment.terms, treatment.rules
+        )
 
     def process(
         self, messages: Sequence[SourceMessage], states: Mapping[str, UserState | None]
@@ -386,6 +391,7 @@ class Recommender:
                 applied=update.state.offsets,
                 experiment=one.treatment.experiment,
                 degraded=_NOT_FINITE if update.broken else one.treatment.degraded,
+                rules=one.rules,
             )
             for (user_id, update), list_id, one in zip(updates.items(), ids, lists, strict=True)
         ]

@@ -1,4 +1,4 @@
-"""Who is served how: scenarios, experiments and requests as plans and terms, group by group."""
+"""Who is served how: scenarios, experiments, rules and requests as plans and terms, in groups."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from stream_app.errors import UserError
 from stream_app.experiments import Assigned, Experiments
 from stream_app.plan import Plan
 from stream_app.ranking import FREE, Terms
+from stream_app.rules import BETWEEN_S, LiveRule, RuleBook, Situation
 from stream_app.scenarios import Scenarios
 from stream_app.users.state import UserState
 
@@ -35,6 +36,8 @@ class Treatment(NamedTuple):
     experiment: Experiment | None = None
     degraded: str | None = None
     """Why it is not what was asked for."""
+    rules: tuple[LiveRule, ...] = ()
+    """What `terms` were made of, beside what the request wants."""
 
 
 class _Key(NamedTuple):
@@ -44,30 +47,40 @@ class _Key(NamedTuple):
     categories: tuple[str, ...] = ()
     experiment: Experiment | None = None
     degraded: str | None = None
+    rules: tuple[LiveRule, ...] = ()
 
 
 class Treatments:
     """Of one recommender; use from its thread."""
 
-    def __init__(self, table: ItemTable, plan: Plan, check: Callable[[Plan], object]) -> None:
+    def __init__(
+        self, table: ItemTable, plan: Plan, check: Callable[[Plan], object], rules: RuleBook
+    ) -> None:
         """`plan` is the worker's; `check` raises UserError for one that cannot be done."""
         self._table = table
         self._check = check
         self._usual = Treatment(plan)
         self.scenarios = Scenarios(plan, check)
         self.experiments = Experiments()
+        self.rules = rules
 
     def groups(self, asking: Sequence[Asking], now_ms: int) -> list[tuple[Treatment, list[int]]]:
         """The places of all who are treated alike, with their treatment."""
+        self.rules.work(BETWEEN_S)
         split = self.experiments.split(now_ms)
-        if split is None and not len(self.scenarios) and all(one.request is None for one in asking):
+        special = split is not None or len(self.scenarios) or len(self.rules)
+        if not special and all(one.request is None for one in asking):
             return [(self._usual, list(range(len(asking))))]
         assigned: Sequence[Assigned | None] = [None] * len(asking)
         if split is not None:
             assigned = split.assign([one.user_id for one in asking])
         places: dict[_Key, list[int]] = {}
         for place, (one, arm) in enumerate(zip(asking, assigned, strict=True)):
-            places.setdefault(self._key(one, arm), []).append(place)
+            key = self._key(one, arm)
+            if len(self.rules):
+                situation = _situation(one, key.experiment)
+                key = key._replace(rules=self.rules.active(situation, now_ms))
+            places.setdefault(key, []).append(place)
         return [(self._treatment(key), found) for key, found in places.items()]
 
     def of(self, asking: Asking, now_ms: int) -> Treatment:
@@ -105,7 +118,19 @@ class Treatments:
         return _Key(plan, categories, experiment, "; ".join(notes) or None)
 
     def _treatment(self, key: _Key) -> Treatment:
-        terms = FREE
-        if key.categories:
-            terms = Terms(allowed=self._table.in_categories(key.categories))
-        return Treatment(key.plan, terms, key.experiment, key.degraded)
+        allowed = self._table.in_categories(key.categories) if key.categories else None
+        terms = self.rules.terms(key.rules, allowed)
+        return Treatment(key.plan, terms, key.experiment, key.degraded, key.rules)
+
+
+def _situation(one: Asking, experiment: Experiment | None) -> Situation:
+    """What the `when` of a rule can ask."""
+    request = one.request
+    return Situation(
+        attributes={},
+        events=one.state.events,
+        scenario=(request.scenario if request else None) or EVENTS,
+        context=(request.context if request else None) or {},
+        experiment="" if experiment is None else experiment.name,
+        arm="" if experiment is None else experiment.arm,
+    )

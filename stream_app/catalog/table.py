@@ -33,6 +33,9 @@ class ItemTable:
         self._packed: list[bytes] = []
         self._categories = Categories()
         self.related = RelatedItems(catalog)
+        self.touched: set[int] | None = None
+        """Positions of which something else is said than when they were last taken from here; None
+        while nobody asks for them."""
         self._due_ms = EVER.min, EVER.min  # the mask holds for times from the first to the second
         self._fit()
 
@@ -72,6 +75,8 @@ class ItemTable:
         # Only the text encoder needs the description, and the vectors are numbers by then.
         kept = msgspec.structs.replace(item, description=None, vectors={})
         self._packed[index] = _encode(kept)
+        if self.touched is not None:
+            self.touched.add(index)
         self._due_ms = EVER.min, EVER.min
 
     def delist(self, index: int) -> None:
@@ -81,6 +86,8 @@ class ItemTable:
         self._categories.set(index, (), self._categories_of(index))
         self.related.say(index, ())
         self._packed[index] = b""
+        if self.touched is not None:
+            self.touched.add(index)
         self._due_ms = EVER.min, EVER.min
 
     def item(self, index: int) -> Item | None:

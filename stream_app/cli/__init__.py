@@ -45,6 +45,7 @@ COMMANDS = {
         "Make a past list again, and compare.",
     ),
     "request": ("stream_app.cli.request", "Ask for a list of a user, and print it."),
+    "rules": ("stream_app.cli.rules", "Pin, boost, bury, exclude or limit items in lists."),
     "scenarios": ("stream_app.cli.scenarios", "Say how lists are made, while workers run."),
     "schemas": ("stream_app.cli.schemas", "Generate or check the published message schemas."),
     "tail": ("stream_app.cli.tail", "Follow a topic and print its messages."),

@@ -17,6 +17,7 @@ from stream_app.datasets.titles import read_item_titles
 from stream_app.reasons import Explanation, Sentences, languages
 from stream_app.reasons.text import as_text
 from stream_app.serving import need_bundle, serving
+from stream_app.streaming.standing import bring_up_to_date
 from stream_app.streaming.user_row import StoredUser, read_user
 
 LIVE_COUNTS = (
@@ -59,7 +60,10 @@ def command(
     sentences = Sentences(language, None if titles is None else read_item_titles(titles))
     with kafka_errors("the row of the user could not be read"):
         stored = asyncio.run(read_user(settings, user))
-    explanation = serving(settings).explain(stored.state, item)
+    recommender = serving(settings)
+    with kafka_errors("rules and scenarios could not be read"):
+        asyncio.run(bring_up_to_date(settings, recommender))
+    explanation = recommender.explain(stored.state, item)
     notes = _notes(explanation, stored)
     if as_json:
         click.echo(_json(user, explanation, sentences, stored, notes))

@@ -42,7 +42,10 @@ def decision_of(made: Recommendation, asking: Asking, basis: Basis, bundle: Bund
         parts=evidence.parts.astype("<f4").tobytes(),
         causes=tuple("" if cause == NONE else ids[cause] for cause in basis.causes.tolist()),
         vectors=_vectors(bundle, evidence.items),
-        pins=tuple(Pin(place + 1, ids[item]) for place, item in treatment.terms.pins),
+        pins=tuple(
+            Pin(pin.place + 1, tuple(ids[item] for item in pin.items.tolist()))
+            for pin in treatment.terms.pins
+        ),
         quotas=_quotas(treatment.terms, evidence.items),
         experiment=treatment.experiment,
         degraded=made.degraded,

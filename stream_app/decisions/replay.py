@@ -13,7 +13,7 @@ from stream_app.bundle import Bundle
 from stream_app.catalog import Catalog
 from stream_app.errors import UserError
 from stream_app.plan import Plan
-from stream_app.ranking import Quota, Ranked, SeenIndex, Terms, UserBatch, user_batch
+from stream_app.ranking import Pin, Quota, Ranked, SeenIndex, Terms, UserBatch, user_batch
 from stream_app.ranking.batch import NONE
 from stream_app.ranking.candidates import Ranking
 from stream_app.ranking.lists import ListBuilder
@@ -82,7 +82,7 @@ def replay(decision: Decision, bundle: Bundle) -> Replayed:
 
 def _catalog(decision: Decision, bundle: Bundle) -> Catalog:
     """The candidates first, then what they were explained by and what pins name."""
-    also = (*decision.causes, *(pin.item_id for pin in decision.pins))
+    also = (*decision.causes, *(item for pin in decision.pins for item in pin.items))
     ids = list(dict.fromkeys([*decision.items, *(one for one in also if one)]))
     vectors = bundle.catalog.vectors_of(
         np.array([bundle.catalog.index_of(item) for item in ids], np.int32)
@@ -102,7 +102,10 @@ def _users(decision: Decision, state: UserState, catalog: Catalog) -> UserBatch:
         of_group = np.zeros(len(catalog) + 1, np.bool_)
         of_group[: len(decision.items)] = np.frombuffer(members, np.uint8)
         quotas.append(Quota(of_group, at_most))
-    pins = tuple((pin.place - 1, catalog.index_of(pin.item_id)) for pin in decision.pins)
+    pins = tuple(
+        Pin(pin.place - 1, np.array([catalog.index_of(item) for item in pin.items], np.int32))
+        for pin in decision.pins
+    )
     return replace(users, terms=Terms(pins=pins, quotas=tuple(quotas)))
 
 

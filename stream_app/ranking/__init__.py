@@ -7,7 +7,7 @@ from stream_app.ranking.pipeline import Evidence, Pipeline, Ranked
 from stream_app.ranking.pipelines import Pipelines
 from stream_app.ranking.plugins import SourceContext
 from stream_app.ranking.seen import SeenIndex
-from stream_app.ranking.terms import FREE, Quota, Terms
+from stream_app.ranking.terms import FREE, Pin, Quota, Terms
 from stream_app.ranking.wiring import (
     FILTERS,
     LiveStores,
@@ -21,6 +21,7 @@ __all__ = [
     "Evidence",
     "ListBuilder",
     "LiveStores",
+    "Pin",
     "Pipeline",
     "Pipelines",
     "Proposal",

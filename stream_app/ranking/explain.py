@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from stream_app.ranking.grid import Grid
 from stream_app.ranking.live.transitions import TransitionStore
 from stream_app.ranking.pipeline import Pipeline, Weighted
 from stream_app.ranking.stages import Source
+from stream_app.ranking.terms import Terms
 
 UNAVAILABLE = "unavailable"
 NOT_ALLOWED = "not allowed"
@@ -63,6 +64,13 @@ def score_parts(
     return parts
 
 
+def with_terms(parts: Floats, terms: Terms, items: Indices) -> Floats:
+    """Parts `[S, m]` of the scores of `items` `[m]`, and as one more what the terms add, if any."""
+    if terms.boosts is None:
+        return parts
+    return np.concatenate([parts, terms.boosts.take(items)[None, :]])
+
+
 def forbidding(pipeline: Pipeline, user: UserBatch) -> dict[str, set[int]]:
     """Catalogue positions that each filter forbids to the one user, by the name of the filter.
 
@@ -107,10 +115,18 @@ def considered(pipeline: Pipeline, user: UserBatch, catalog_size: int) -> Consid
     if len(items) < pipeline.k:
         items = _permitted((*stages.sources, stages.last_resort), user, forbidden)
     parts = score_parts(stages.scorers, user, items, catalog_size)[:, 0]
+    parts = with_terms(parts, user.terms, items)
     scores = parts.sum(axis=0)
     order = np.argsort(-scores, kind="stable")
     means = parts.mean(axis=1) if len(items) else np.zeros(len(parts), np.float32)
     return Considered(items[order], scores[order], means)
+
+
+def proposed(pipeline: Pipeline, user: UserBatch) -> Indices:
+    """What sources propose to the one user and filters permit, were everything allowed, `[n]`."""
+    free = replace(user, terms=replace(user.terms, allowed=None))
+    forbidden = set().union(*forbidding(pipeline, free).values())
+    return _permitted(pipeline.stages.sources, free, forbidden)
 
 
 def proposing(pipeline: Pipeline, user: UserBatch, item: int) -> tuple[str, ...]:

@@ -11,6 +11,15 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 
+class Pin(NamedTuple):
+    """A place of a list and what belongs there."""
+
+    place: int
+    """From 0."""
+    items: NDArray[np.int32]
+    """Catalogue positions; the first that a user may be shown is taken."""
+
+
 class Quota(NamedTuple):
     """A group of items of which a list holds only so many."""
 
@@ -27,8 +36,8 @@ class Terms:
     """What may be recommended, False at the end; None: everything."""
     boosts: Floats | None = None
     """What is added to the scores of items, in nats; None: nothing."""
-    pins: tuple[tuple[int, int], ...] = ()
-    """Places from 0 and the catalogue positions of the items that belong there, ascending."""
+    pins: tuple[Pin, ...] = ()
+    """Of two that want the same place the first has it, the other the next."""
     quotas: tuple[Quota, ...] = ()
 
 

@@ -25,7 +25,7 @@ from stream_app.ranking.live.transitions import FAN_OUT, TransitionStore
 from stream_app.ranking.live.trends import TOP, TrendStore
 from stream_app.ranking.pipeline import Pipeline, Weighted
 from stream_app.ranking.plugins import Plugins, SourceContext
-from stream_app.ranking.rerankers import Best, Diverse, Explore
+from stream_app.ranking.rerankers import Best, Diverse, Explore, Ruled
 from stream_app.ranking.rerankers.explore import Newest
 from stream_app.ranking.scorers import (
     ActionValue,
@@ -38,6 +38,7 @@ from stream_app.ranking.scorers import (
 from stream_app.ranking.sources import (
     New,
     Personal,
+    Pinned,
     Popular,
     Related,
     Similar,
@@ -188,7 +189,7 @@ def _sources(bundle: Bundle, live: LiveStores, plan: Plan, k: int, within: Withi
         Related.name: Related(live.items.related, ITEM_PLACES, _each(most[Related.name])),
         New.name: New(live.arrivals, most[New.name]),
     }
-    return [*(source for name, source in made.items() if most[name]), *others]
+    return [*(source for name, source in made.items() if most[name]), Pinned(), *others]
 
 
 def _plugged(bundle: Bundle, live: LiveStores, plan: Plan, known: Collection[str]) -> list[Source]:
@@ -262,11 +263,13 @@ def _action_value(bundle: Bundle, objectives: Objectives) -> list[Weighted]:
 
 def rerankers_of(catalog: Catalog, newest: Newest, plan: Plan, k: int) -> list[Reranker]:
     """What orders candidates, in turn, into lists of `k` items."""
-    rerankers: list[Reranker] = [Best(k + RESERVE)]
+    width = k + RESERVE
+    rerankers: list[Reranker] = [Best(width)]
     if diversity := plan.objectives.diversity:
-        rerankers = [Best(k + DIVERSE_RESERVE), Diverse(catalog, diversity, k)]
+        width = k + DIVERSE_RESERVE
+        rerankers = [Best(width), Diverse(catalog, diversity, k)]
     most = plan.most(New.name, ARRIVALS)
-    return [Explore(newest, most, plan.exploration, k, rerankers)]
+    return [Explore(newest, most, plan.exploration, k, [Ruled(rerankers, k, width)])]
 
 
 def filters_of(plan: Plan) -> list[Filter]:

@@ -2,7 +2,7 @@
 
 from stream_app.reasons.explainer import Explainer
 from stream_app.reasons.message import explained
-from stream_app.reasons.result import Cause, ExplainedItem, Explanation, Part, Status
+from stream_app.reasons.result import Cause, ExplainedItem, Explanation, Part, RuleEffect, Status
 from stream_app.reasons.sentences import Sentences, languages
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Explainer",
     "Explanation",
     "Part",
+    "RuleEffect",
     "Sentences",
     "Status",
     "explained",

@@ -18,17 +18,23 @@ from stream_app.ranking.explain import (
     Considered,
     considered,
     forbidding,
+    proposed,
     proposing,
     score_parts,
+    with_terms,
 )
+from stream_app.ranking.pipeline import TERMS
 from stream_app.reasons.leave_one_out import encoded, without_each
 from stream_app.reasons.result import (
     Cause,
     ExplainedItem,
     Explanation,
     Part,
+    RuleEffect,
     Status,
 )
+from stream_app.reasons.rules import about, effects, name_excluding
+from stream_app.rules import LiveRule
 from stream_app.users.actions import ACTIONS, OTHER
 from stream_app.users.state import UserState, events_of
 
@@ -73,6 +79,7 @@ class _Case(NamedTuple):
     chosen_from: Considered
     forbidden: dict[str, set[int]]
     left_out: _LeftOut | None
+    rules: tuple[RuleEffect, ...]
 
 
 class Explainer:
@@ -85,13 +92,16 @@ class Explainer:
         seen: SeenIndex,
         pipeline: Pipeline,
         terms: Terms = FREE,
+        rules: tuple[LiveRule, ...] = (),
     ) -> None:
+        """`rules` are what `terms` were made of, beside what a request wants."""
         self._bundle = bundle
         self._catalog = bundle.catalog
         self._advancer = advancer
         self._seen = seen
         self._pipeline = pipeline
         self._terms = terms
+        self._rules = rules
         self._scorers = pipeline.stages.scorers
 
     def explain(
@@ -129,6 +139,7 @@ class Explainer:
             items=tuple(
                 self._item(case, at, causes=causes) for at in range(len(case.wanted.items))
             ),
+            rules=case.rules,
         )
 
     def _case(self, state: UserState, item_id: str | None, listed: _Wanted | None = None) -> _Case:
@@ -137,7 +148,7 @@ class Explainer:
         self._advancer.advance([update])
         user = user_batch([update.state], self._catalog, self._seen)
         user = replace(user, terms=self._terms)
-        wanted = listed or self._listed(user)
+        whole = wanted = listed or self._listed(user)
         if item_id is not None:
             wanted = self._only(wanted, user, item_id)
         size = len(self._catalog)
@@ -145,11 +156,22 @@ class Explainer:
             update.state,
             replayed,
             wanted,
-            score_parts(self._scorers, user, wanted.items, size)[:, 0],
+            with_terms(
+                score_parts(self._scorers, user, wanted.items, size)[:, 0],
+                self._terms,
+                wanted.items,
+            ),
             considered(self._pipeline, user, size),
-            forbidding(self._pipeline, user),
+            name_excluding(forbidding(self._pipeline, user), self._rules, size),
             None if update.broken else self._left_out(state.history, wanted.items),
+            self._effects(user, whole.items),
         )
+
+    def _effects(self, user: UserBatch, listed: Indices) -> tuple[RuleEffect, ...]:
+        if not self._rules:
+            return ()
+        candidates = proposed(self._pipeline, user)
+        return effects(self._rules, self._terms, listed, candidates, len(self._catalog))
 
     def _listed(self, user: UserBatch) -> _Wanted:
         ranked = self._pipeline.rank(user, {})
@@ -182,7 +204,8 @@ class Explainer:
             return None
         users = user_batch(rows, self._catalog, self._seen)
         parts = score_parts(self._scorers, users, items, len(self._catalog))
-        return _LeftOut(parts[:, :1] - parts[:, 1:], parts[:, 0].sum(axis=0))
+        whole = with_terms(parts[:, 0], self._terms, items).sum(axis=0)
+        return _LeftOut(parts[:, :1] - parts[:, 1:], whole)
 
     def _item(self, case: _Case, at: int, *, causes: int) -> ExplainedItem:
         item = int(case.wanted.items[at])
@@ -200,6 +223,7 @@ class Explainer:
             causes=self._causes(case, at, causes),
             older=self._older(case, at, score),
             filters=filters,
+            rules=about(self._rules, item, len(self._catalog)),
         )
 
     def _older(self, case: _Case, at: int, score: float) -> float | None:
@@ -213,13 +237,16 @@ class Explainer:
         lifts = scores - means
         raised = np.maximum(lifts, 0.0)
         shares = raised / max(float(raised.sum()), 1e-9)
+        names = [one.scorer.name for one in self._scorers]
+        if self._terms.boosts is not None:
+            names.append(TERMS)
         return tuple(
             Part(
-                one.scorer.name,
-                SAME_EVIDENCE.get(one.scorer.name),
+                name,
+                SAME_EVIDENCE.get(name),
                 *map(_rounded, (scores[place], lifts[place], shares[place])),
             )
-            for place, one in enumerate(self._scorers)
+            for place, name in enumerate(names)
         )
 
     def _causes(self, case: _Case, at: int, most: int) -> tuple[Cause, ...]:

@@ -67,7 +67,25 @@ class ExplainedItem(msgspec.Struct, frozen=True):
     """What events add that have left the ring but are still in the encoder's state, nats; null
     where there are none, and where the row was replayed without them."""
     filters: tuple[str, ...] = ()
-    """Which filters forbid it."""
+    """Which filters forbid it; `rule x` is the rule x, which excludes it."""
+    rules: tuple[str, ...] = ()
+    """The rules that are about it, with their effects."""
+
+
+class RuleEffect(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rule did in the list."""
+
+    rule_id: str
+    effect: str
+    """`pin`, `boost`, `bury`, `exclude` or `at_most`."""
+    value: float | None
+    """The place, the nats or the number of items."""
+    items: int
+    """Of the catalogue, that the rule is about."""
+    candidates: int
+    """Of them, those that the list would have been chosen from if no rule excluded anything."""
+    ranks: tuple[int, ...]
+    """Of the items of the list that it pinned, boosted, buried, or counted by its quota."""
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,3 +108,5 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """The encoder gave a vector that is not finite: the list is made without it, and no event was
     left out."""
     items: tuple[ExplainedItem, ...] = ()
+    rules: tuple[RuleEffect, ...] = ()
+    """The rules that held for the list, in the order of their priority."""

@@ -10,6 +10,7 @@ from stream_app.reasons.result import (
     ExplainedItem,
     Explanation,
     Part,
+    RuleEffect,
     Status,
 )
 from stream_app.reasons.sentences import Sentences
@@ -21,11 +22,25 @@ def as_text(
     explanation: Explanation, sentences: Sentences, sent: Mapping[str, int] | None = None
 ) -> str:
     """The items, each with its reasons; `sent` are the ranks in a list that was sent, by item."""
-    return "\n".join(
-        line
-        for item in explanation.items
-        for line in _item(item, explanation, sentences, sent or {})
+    lines = [line for item in explanation.items
+             for line in _item(item, explanation, sentences, sent or {})]  # fmt: skip
+    return "\n".join([*map(_rule, explanation.rules), *lines])
+
+
+def _rule(one: RuleEffect) -> str:
+    """`rule few: at_most 2, about 812 items, 31 of them candidates; ranks 1, 4`."""
+    value = "" if one.value is None else f" {one.value:g}"
+    text = (
+        f"rule {one.rule_id}: {one.effect}{value}, about {one.items} items, {one.candidates} of "
+        "them candidates"
     )
+    if one.effect == "exclude":
+        return f"{text}, kept out"
+    if not one.ranks:
+        return f"{text}, none in the list"
+    left_out = one.candidates - len(one.ranks)
+    over = f", {left_out} left out" if one.effect == "at_most" and left_out > 0 else ""
+    return f"{text}{over}; ranks {', '.join(map(str, one.ranks))}"
 
 
 def _item(
@@ -40,6 +55,8 @@ def _item(
         yield f"{_INDENT}not in the list: {_why_not(item, whole)}"
     if item.sources:
         yield f"{_INDENT}proposed by {', '.join(item.sources)}"
+    if item.rules:
+        yield f"{_INDENT}rules about it: {', '.join(item.rules)}"
     yield _INDENT + "   ".join(map(_part, item.parts))
     for cause in item.causes:
         yield f"{_INDENT}{cause.contribution:+.2f} {_cause(cause, sentences)}"

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from schemas import Click, Decision, Item, Purchase, RecommendationRequest, Scenario
+from schemas import Click, Decision, Item, Purchase, RecommendationRequest, Rule, Scenario
 from stream_app.answers import Asked
 from stream_app.bundle import Bundle, load_bundle
 from stream_app.decisions import is_kept, replay
@@ -125,6 +125,26 @@ def test_whatever_the_scenario(bundle: Bundle, fields: dict) -> None:
     worker.recommender.treatments.scenarios.put("default", Scenario(name="default", **fields))
     processed = worker.process(worker.messages(*some_events(2)))
     for decision, made in zip(processed.decisions, processed.recommendations, strict=True):
+        assert replay(decision, bundle).items == made.items
+
+
+def test_whatever_the_rules(bundle: Bundle) -> None:
+    worker = Worker()
+    rules = worker.recommender.treatments.rules
+    some = str(bundle.catalog.ids[5:900:5])
+    for rule in (
+        Rule(rule_id="more", items=f"item.item_id in {some}", boost=1.0),
+        Rule(rule_id="few", items=f"item.item_id in {some}", at_most=2),
+        Rule(rule_id="hero", items=f"item.item_id in {some}", pin=3),
+        Rule(rule_id="no", items=f"item.item_id == '{bundle.catalog.ids[7]}'", exclude=True),
+    ):
+        rules.put(rule.rule_id, rule)
+    while rules.work():
+        pass
+    assert len(rules) == 4
+    processed = worker.process(worker.messages(*some_events(2)))
+    for decision, made in zip(processed.decisions, processed.recommendations, strict=True):
+        assert made.rules
         assert replay(decision, bundle).items == made.items
 
 

@@ -43,7 +43,20 @@ class Popular:
             newer = newer[available.take(newer)]
         if allowed is not None:
             newer = newer[allowed.take(newer)]
-        return [Proposal(np.concatenate([items, newer[: count - len(items)]])[None, :])]
+        shared = np.concatenate([items, newer[: count - len(items)]])
+        return [Proposal(shared[None, :]), *self._beside(order, newer, users, count)]
+
+    def _beside(
+        self, order: Indices, newer: Indices, users: UserBatch, count: int
+    ) -> list[Proposal]:
+        """Where groups have quotas: the most popular of what is in no group, and of each group."""
+        quotas = users.terms.quotas
+        if not quotas:
+            return []
+        whole = np.concatenate([order, newer])
+        members = np.array([quota.items.take(whole) for quota in quotas])
+        groups = [~members.any(axis=0), *members]
+        return [Proposal(whole[group][:count][None, :]) for group in groups]
 
     def _look(self) -> None:
         """Order what is in the catalogue now."""

@@ -38,7 +38,11 @@ def stored(monkeypatch: pytest.MonkeyPatch) -> dict[str, StoredUser]:
     async def read_user(settings: object, user_id: str) -> StoredUser:
         return found[user_id]
 
+    async def nothing_stands(settings: object, recommender: object) -> None:
+        pass
+
     monkeypatch.setattr(explain, "read_user", read_user)
+    monkeypatch.setattr(explain, "bring_up_to_date", nothing_stands)
     return found
 
 

@@ -133,7 +133,7 @@ def test_popular_is_the_same_for_everybody() -> None:
     pipeline = build_pipeline(
         bundle, LiveStores.of(bundle), k=10, plan=by_popularity(Plan(sources=(("similar", 48),)))
     )
-    assert [source.name for source in pipeline.sources] == ["trending", "popular"]
+    assert [source.name for source in pipeline.sources] == ["trending", "pinned", "popular"]
     assert {one.scorer.name for one in pipeline._scorers if one.weight} == {"popularity"}
     orders = [dict(items(made)) for made in serve(request="popular").values()]
     merged = {item: score for order in orders for item, score in order.items()}

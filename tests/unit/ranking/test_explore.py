@@ -14,7 +14,16 @@ from small_release import DIM, small_release, unit_rows
 from schemas import Item
 from stream_app.bundle import Bundle
 from stream_app.plan import Plan, PlanError
-from stream_app.ranking import LiveStores, Pipeline, Quota, Ranked, Terms, UserBatch, build_pipeline
+from stream_app.ranking import (
+    LiveStores,
+    Pin,
+    Pipeline,
+    Quota,
+    Ranked,
+    Terms,
+    UserBatch,
+    build_pipeline,
+)
 from stream_app.ranking.live.arrivals import LOOK_MS, NEW_EVENTS, NEW_LISTS
 from stream_app.ranking.rerankers.explore import UNIFORM, uniform
 
@@ -143,10 +152,10 @@ def test_what_must_not_be_in_a_list_is_not_drawn() -> None:
 
 def test_pinned_places_stay() -> None:
     shop = Shop(arrivals=1, share=1.0)
-    pins = tuple((place, np.array([0])) for place in (2, 5, 5, 8, 9))
+    pins = tuple(Pin(place, np.array([0], np.int32)) for place in (2, 5, 5, 8, 9))
     ranked = shop.rank(replace(shop.users(50), terms=Terms(pins=pins)))
     assert (ranked.items == shop.new[0]).any(axis=0).nonzero()[0].tolist() == [7]
-    everywhere = tuple((place, np.array([0])) for place in LOWER)
+    everywhere = tuple(Pin(place, np.array([0], np.int32)) for place in LOWER)
     ranked = shop.rank(replace(shop.users(50), terms=Terms(pins=everywhere)))
     assert not (ranked.items == shop.new[0]).any()
 

@@ -130,14 +130,14 @@ def test_an_item_names_all_sources_that_proposed_it() -> None:
     bundle = small_release(30)
     pipeline = build_pipeline(bundle, LiveStores.of(bundle), k=5)
     names = [source.name for source in pipeline.sources]
-    assert names == ["personal", "transitions", "trending", "related", "new", "popular"]
+    assert names == ["personal", "transitions", "trending", "related", "new", "pinned", "popular"]
     ranked = pipeline.rank(one_user(bundle.catalog.vectors[0], [4]), {})
     successors = set(bundle.priors.successors[4].tolist())
     for item, marks in zip(ranked.items[0].tolist(), ranked.sources[0].tolist(), strict=True):
         assert marks & 1  # 30 items are fewer than the depth of the search
         assert bool(marks & 2) == (item in successors)
         assert bool(marks & 4) == (bundle.priors.popularity[item] > 0)
-        assert not marks & (8 | 16 | 32)
+        assert not marks & (8 | 16 | 32 | 64)
 
 
 def test_scores_add_up_as_the_manifest_says() -> None:

@@ -55,6 +55,18 @@ def test_a_mask_that_leaves_too_much_is_not_searched(monkeypatch: pytest.MonkeyP
     assert Within(catalog).search(mask_of(20, 1, 1.0), catalog.vectors[:1], 3) is None
 
 
+def test_a_mask_that_leaves_out_little_of_a_large_catalogue_is_not_searched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    catalog = catalog_of(200)
+    few, many = mask_of(200, 1, 0.95), mask_of(200, 1, 0.8)
+    query = catalog.vectors[:1]
+    assert Within(catalog).search(few, query, 3) is not None
+    monkeypatch.setattr(within, "SMALL", 100)
+    assert Within(catalog).search(few, query, 3) is None
+    assert Within(catalog).search(many, query, 3) is not None
+
+
 def test_what_lies_ready_is_bounded() -> None:
     catalog = catalog_of(20)
     search = Within(catalog)

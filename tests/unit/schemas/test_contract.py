@@ -29,6 +29,8 @@ from schemas import (
     Recommendation,
     RecommendationRequest,
     Remaining,
+    Rule,
+    RuleTrace,
     Scenario,
     ServingModel,
 )
@@ -45,6 +47,7 @@ EXAMPLES = {
         items=(RankedItem(item_id="i2", score=0.5, rank=1, sources=("trending",)),),
         model=ServingModel(name="m", version="1", backend="onnxruntime"),
         generated_at_ms=2,
+        rules=(RuleTrace("summer", "boost", (1,)),),
     ),
     "Impression": Impression(user_id="u1", rec_id="r", item_ids=("i2",), timestamp_ms=1),
     "RecommendationRequest": RecommendationRequest(user_id="u1", request_id="q", exclude=("i1",)),
@@ -105,6 +108,7 @@ EXAMPLES = {
     "ExperimentSpec": ExperimentSpec(
         name="page", arms=(Arm("as_it_is", 0.5), Arm("calm", 0.5, "calm")), share=0.2
     ),
+    "Rule": Rule(rule_id="summer", items="'lamps' in item.categories", boost=0.5),
     "ItemVector": ItemVector(item_id="i1", encoder="00", content=b"\x01", vector=b"\x00\x3c"),
 }
 

@@ -31,6 +31,8 @@ from schemas import (
     Recommendation,
     RecommendationRequest,
     Remaining,
+    Rule,
+    RuleTrace,
     Scenario,
     ServingModel,
     Trigger,
@@ -41,6 +43,7 @@ from schemas import (
     decode_item,
     decode_output,
     decode_request,
+    decode_rule,
     decode_scenario,
 )
 
@@ -106,6 +109,14 @@ RELEASED: dict[str, dict[str, msgspec.Struct]] = {
             applied={"clicks/2": 41, "purchases/2": 7},
             experiment=Experiment(name="rank", arm="b"),
             degraded="no model: popular items",
+        ),
+        "recommendation_ruled": Recommendation(
+            rec_id="r-3",
+            user_id="u1",
+            items=(RankedItem(item_id="i9", score=1.25, rank=1),),
+            model=ServingModel(name="movielens", version="3", backend="onnxruntime"),
+            generated_at_ms=1_700_000_000_200,
+            rules=(RuleTrace("summer", "boost", (1, 4)), RuleTrace("no wine", "exclude")),
         ),
         "impression_minimal": Impression(
             user_id="u1", rec_id="r-1", item_ids=("i1",), timestamp_ms=1_700_000_000_000
@@ -207,7 +218,7 @@ RELEASED: dict[str, dict[str, msgspec.Struct]] = {
             parts=b"\x00\x00\x80\x3f" * 4,
             causes=("", "i1"),
             vectors={"i2": b"\x00\x00\x80\x3f"},
-            pins=(Pin(1, "i2"),),
+            pins=(Pin(1, ("i2", "i1")),),
             quotas=((2, b"\x00\x01"),),
             experiment=Experiment("weights", "b"),
             degraded="why not",
@@ -238,6 +249,20 @@ RELEASED: dict[str, dict[str, msgspec.Struct]] = {
             level=655.75,
             at_ms=1_700_000_000_000,
         ),
+        "rule_minimal": Rule(rule_id="r1", items="true", exclude=True),
+        "rule_full": Rule(
+            rule_id="summer é",
+            items="'lamps' in item.categories",
+            when="user.events > 3",
+            boost=-1.5,
+            scenarios=("home page", "default"),
+            from_ms=1_700_000_000_000,
+            until_ms=1_800_000_000_000,
+            priority=-3,
+        ),
+        "rule_quota": Rule(rule_id="r2", items="item.price > 5.0", at_most=0),
+        "rule_pin": Rule(rule_id="r3", items="item.item_id == 'i1'", pin=200),
+        "rule_bury": Rule(rule_id="r4", items="item.title == ''", bury=True),
         "scenario_minimal": Scenario(name="default"),
         "scenario_full": Scenario(
             name="home page",
@@ -278,6 +303,7 @@ SAMPLES = [
 # How messages of compacted topics are read, and the field that is their key.
 KEYED = {
     Item: (decode_item, "item_id"),
+    Rule: (decode_rule, "rule_id"),
     Scenario: (decode_scenario, "name"),
     ExperimentSpec: (decode_experiment, "name"),
 }
