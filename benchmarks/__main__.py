@@ -23,7 +23,7 @@ PARTS = (
     "flood",
 )
 # Run only when named: they train, or need data or a text encoder that is not in the repository.
-LONG_PARTS = ("ablation", "catalogue", "cold", "encoders", "training-memory")
+LONG_PARTS = ("ablation", "catalogue", "cold", "encoders", "ranker", "training-memory")
 
 # As in a worker (stream_app/cli): one BLAS thread for one engine thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

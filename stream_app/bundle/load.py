@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from stream_app.bundle.manifest import (
     read_verified,
 )
 from stream_app.bundle.priors import Priors, decode_priors
+from stream_app.bundle.ranker import RANKER_FILE, Ranker, RankerItems, open_ranker
 from stream_app.bundle.text import PROJECTION_FILE, TextProjector, decode_text
 from stream_app.catalog import Catalog
 from stream_app.encoders import SequenceEncoder, load_encoder
@@ -51,6 +52,10 @@ class Bundle:
     """Vectors for new items from their text; None where the release knows items by id alone."""
     action_head: ActionHead | None = None
     """What a user would do with an item; None where it was not trained (`action_loss`)."""
+    ranker: Ranker | None = None
+    """What puts candidates in order; None where the weighted sum of the manifest does."""
+    ranker_items: RankerItems | None = None
+    """What the ranker asks about items; None likewise."""
 
     @property
     def release(self) -> str:
@@ -93,6 +98,8 @@ def load_bundle(
     with _explained(path, ACTION_HEAD_FILE):
         raw_head = contents.get(ACTION_HEAD_FILE)
         head = None if raw_head is None else decode_action_head(raw_head, dim=spec.dim)
+    with _explained(path, RANKER_FILE):
+        ranker, asked = _decode_ranker(manifest, contents, len(ids))
     with _explained(path, GOLDEN_FILE):
         golden = decode_golden(
             contents[GOLDEN_FILE],
@@ -114,7 +121,7 @@ def load_bundle(
         )
         if item_index.kind != "exact":
             item_index = _good_enough(item_index, catalog, users, may_replace=index == "auto")
-    return Bundle(path, manifest, encoder, catalog, item_index, priors, text, head)
+    return Bundle(path, manifest, encoder, catalog, item_index, priors, text, head, ranker, asked)
 
 
 @contextmanager
@@ -137,6 +144,14 @@ def graph_file(path: Path, manifest: Manifest, precision: str) -> str:
         f"bundle {path}: holds no {precision} graph; make it with "
         f"`stream-app compile {path} --precision fp16` or `int8`"
     )
+
+
+def _decode_ranker(
+    manifest: Manifest, contents: Mapping[str, bytes], items: int
+) -> tuple[Ranker | None, RankerItems | None]:
+    if manifest.ranker is None:
+        return None, None
+    return open_ranker(manifest.ranker, contents, items=items, dim=manifest.encoder.dim)
 
 
 def _decode_vectors(raw: bytes, items: int, dim: int) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ from stream_app.bundle.files import (
     read_file,
     refuse_others,
 )
+from stream_app.bundle.ranker import RankerSpec, check_ranker_listed
 from stream_app.bundle.text import TextSpec, check_listed
 from stream_app.encoders import EncoderSpec
 
@@ -96,6 +97,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, float | dict[str, float]] = {}
     """Offline metrics by name, or by group and name."""
     ranking: RankingWeights = RankingWeights()
+    ranker: RankerSpec | None = None
+    """What the learned ranker takes; null where `ranking` alone puts candidates in order."""
     text: TextSpec | None = None
     """What reads the text of items; null where items are known by their id alone."""
     variants: dict[Precision, Variant] = {}
@@ -107,6 +110,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         if self.created_at.tzinfo is None:
             raise ValueError(f"created is {self.created!r}; an offset from UTC is missing")
         check_listed(self.text, self.files)
+        check_ranker_listed(self.ranker, self.files)
 
     @property
     def created_at(self) -> datetime:

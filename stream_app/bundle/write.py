@@ -30,6 +30,7 @@ from stream_app.bundle.manifest import (
     encode_manifest,
 )
 from stream_app.bundle.priors import Priors, encode_priors
+from stream_app.bundle.ranker import ReleasedRanker
 from stream_app.bundle.text import PROJECTION_FILE, TextProjector, encode_projection
 from stream_app.catalog import Catalog
 from stream_app.encoders import EncoderError, EncoderSpec, load_encoder
@@ -50,6 +51,7 @@ def write_bundle(
     golden: Sequence[GoldenHistory],
     text: TextProjector | None = None,
     optional: Mapping[str, bytes] | None = None,
+    ranker: ReleasedRanker | None = None,
     metrics: Mapping[str, float | dict[str, float]] | None = None,
     ranking: RankingWeights | None = None,
     created: str | None = None,
@@ -60,9 +62,10 @@ def write_bundle(
     `graph` is the encoder as ONNX, by the contract of `stream_app.encoders.onnx`. `vectors`
     `[N, d]` are unit rows in the order of `items`, stored as float16. What the golden histories
     must give is computed here, with the encoder that will serve. `text` is how new items get a
-    vector, if they can; `optional` holds files by name that a release may lack. `created` is now
-    unless given. An existing bundle is only written over with `replace`. Raises `BundleError` or
-    `EncoderError` where the parts do not fit each other; nothing is then left at `path`.
+    vector, if they can; `optional` holds files by name that a release may lack; `ranker`, if there
+    is one, puts candidates in order in place of `ranking`. `created` is now unless given. An
+    existing bundle is only written over with `replace`. Raises `BundleError` or `EncoderError`
+    where the parts do not fit each other; nothing is then left at `path`.
     """
     path = Path(path)
     _refuse_existing(path, replace)
@@ -79,6 +82,8 @@ def write_bundle(
         }
         if text is not None:
             files[PROJECTION_FILE] = encode_projection(text.projection)
+        if ranker is not None:
+            files |= ranker.files()
         write_files(draft, files)
         expected = _golden_bytes(draft, encoder, items, stored, golden)
         write_files(draft, {GOLDEN_FILE: expected})
@@ -91,6 +96,7 @@ def write_bundle(
             data=data,
             metrics=dict(metrics or {}),
             ranking=ranking or RankingWeights(),
+            ranker=ranker.spec if ranker is not None else None,
             text=text.spec if text is not None else None,
             files={file: hashlib.sha256(raw).hexdigest() for file, raw in files.items()},
         )

@@ -44,7 +44,7 @@ def command(
     """
     settings = settings_from(config, **flags)
     parse: Callable[[str], Any] = parse_item if items else _parse_event_of_now
-    sent = asyncio.run(_send(settings, _parsed(events, parse), encoding, rate))
+    sent = asyncio.run(_send(settings, parsed(events, parse), encoding, rate))
     click.echo(f"sent {sent} {'items' if items else 'events'}")
 
 
@@ -82,7 +82,8 @@ def _parse_event_of_now(line: str) -> Click | Purchase:
     return parse_event(line, time.time_ns() // 1_000_000)
 
 
-def _parsed(lines: TextIO, parse: Callable[[str], Parsed]) -> Iterator[Parsed]:
+def parsed(lines: TextIO, parse: Callable[[str], Parsed]) -> Iterator[Parsed]:
+    """What `parse` makes of each line that is not empty; UserError names one that it refuses."""
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:

@@ -16,6 +16,7 @@ from stream_app.errors import UserError
 from stream_app.training.settings_file import as_toml, load_config, training_settings
 
 if TYPE_CHECKING:
+    from schemas import Item
     from stream_app.training.config import TrainingConfig
     from stream_app.training.job import Job
     from stream_app.training.texts import ItemTexts
@@ -73,6 +74,12 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--text-encoder", type=PATH, help="With --texts: directory of `stream-app text-encoder export`."
 )
+@click.option(
+    "--items",
+    type=PATH,
+    help="With --ranker: what producers say of items, as `stream-app produce --items` takes it; "
+    "their prices, and since when they are on offer, are features.",
+)
 @click.option("--out", type=PATH, help="The bundle to write.")
 @click.option("--replace", is_flag=True, help="Write over an existing bundle.")
 @click.option("--name", default="model", show_default=True, help="Name of the release.")
@@ -117,9 +124,11 @@ def command(**options: Any) -> None:
             f"training needs {', '.join(missing)}, which a worker does not: "
             "pip install 'stream-app[train]'"
         )
+    if options["items"] is not None and config.ranker == "none":
+        raise click.UsageError("--items is read by a ranker; give --ranker linear or moe with it")
     import torch
 
-    from stream_app.cli.train_data import read_table, read_texts
+    from stream_app.cli.train_data import read_items, read_table, read_texts
     from stream_app.training.job import run
     from stream_app.training.report import open_report
 
@@ -128,12 +137,14 @@ def command(**options: Any) -> None:
     with open_report(options["tensorboard"], as_toml(config)) as report:
         table = read_table(options, {name: options[name] for name in CONNECTION}, report)
         texts = read_texts(options, table, report, unseen=config.unseen_items)
-        run(_job(table, texts, config, options), report)
+        items = read_items(options["items"], table)
+        run(_job(table, texts, items, config, options), report)
 
 
 def _job(
     table: EventTable,
     texts: ItemTexts | None,
+    items: tuple[Item, ...],
     config: TrainingConfig,
     options: Mapping[str, Any],
 ) -> Job:
@@ -150,4 +161,5 @@ def _job(
         replace=options["replace"],
         checkpoint=options["checkpoint"],
         texts=texts,
+        items=items,
     )

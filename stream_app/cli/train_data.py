@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from schemas import Item
 from stream_app.cli.delivery import kafka_errors
 from stream_app.cli.options import settings_from
 from stream_app.datasets import AUTO, DatasetError, EventTable, TableBuilder, open_dataset
+from stream_app.datasets.lines import open_text
 from stream_app.datasets.texts import read_item_texts
 from stream_app.text import TextEncoder
 from stream_app.verify.scope import parse_since
@@ -115,6 +117,21 @@ def read_texts(
     )
     report.note(f"{len(seen.intersection(encoded.ids)):,} of {len(seen):,} items have a text")
     return encoded
+
+
+def read_items(file: Path | None, table: EventTable) -> tuple[Item, ...]:
+    """What a file, as `stream-app produce --items` takes it, says of items with an event.
+
+    Raises `UserError` for a line that is no item.
+    """
+    if file is None:
+        return ()
+    from stream_app.cli.produce import parse_item, parsed
+
+    seen = set(table.item_ids)
+    with open_text(file) as lines:
+        said = dict(parsed(lines, parse_item))  # the last line about an item counts
+    return tuple(item for item_id, item in said.items() if item is not None and item_id in seen)
 
 
 def read_users(file: Path) -> frozenset[str]:

@@ -69,7 +69,7 @@ class OnnxEncoder:
 
         Raises `EncoderError` if it cannot be read or breaks the contract above.
         """
-        self._session = _open_session(Path(path), threads, graph)
+        self._session = open_session(Path(path), threads, graph)
         widths = _widths(self._session, Path(path), STEP_INPUTS, STEP_OUTPUTS)
         self.state_size, self.dim, self.features = widths["S"], widths["d"], widths["f"]
         inputs = {
@@ -105,7 +105,7 @@ class OnnxWindowEncoder:
     ) -> None:
         """Load the encode graph at `path`, or its bytes in `graph`; errors as of `OnnxEncoder`."""
         self.window = window
-        self._session = _open_session(Path(path), threads, graph)
+        self._session = open_session(Path(path), threads, graph)
         widths = _widths(self._session, Path(path), ENCODE_INPUTS, ENCODE_OUTPUTS)
         self.dim, self.features = widths["d"], widths["f"]
         inputs = {
@@ -144,7 +144,8 @@ def _probe(
             )
 
 
-def _open_session(path: Path, threads: int, graph: bytes | None) -> Any:
+def open_session(path: Path, threads: int, graph: bytes | None) -> Any:
+    """The graph at `path`, or its bytes in `graph`, on the CPU; raises `EncoderError`."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

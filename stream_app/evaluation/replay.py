@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from schemas.messages import Click, Purchase
+from schemas.messages import Click, Purchase, Recommendation
 from stream_app.datasets import EventTable
 from stream_app.evaluation.baselines import DAY_MS, Baseline, DecayedPopularity
 from stream_app.evaluation.scoreboard import Scoreboard
@@ -79,13 +79,19 @@ class RecommenderLists:
         self.learn(event)
         # What nobody asked a list for goes in the same batch, before the event: the lists are
         # those of one event at a time.
+        made = {one.user_id: one for one in self.settle()}
+        return [item.item_id for item in made[event.user_id].items]
+
+    def settle(self) -> list[Recommendation]:
+        """Process the events that wait; a list for each of their users."""
+        if not self._waiting:
+            return []
         users = {message.message.user_id for message in self._waiting}
         states = {user: self._rows.get(user) for user in users}
         processed = self._recommender.process(self._waiting, states)
         self._waiting = []
         self._rows.update(processed.states)
-        made = {one.user_id: one for one in processed.recommendations}
-        return [item.item_id for item in made[event.user_id].items]
+        return processed.recommendations
 
 
 def past_rows(past: EventTable) -> dict[str, UserState]:

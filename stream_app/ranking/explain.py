@@ -13,7 +13,8 @@ from stream_app.ranking.candidates import Pool, Proposal
 from stream_app.ranking.grid import Grid
 from stream_app.ranking.live.transitions import TransitionStore
 from stream_app.ranking.pipeline import Pipeline, Weighted
-from stream_app.ranking.stages import Source
+from stream_app.ranking.scorers.learned import Learned
+from stream_app.ranking.stages import Scorer, Source
 from stream_app.ranking.terms import Terms
 
 UNAVAILABLE = "unavailable"
@@ -34,16 +35,26 @@ def led_to(users: UserBatch, items: Indices, store: TransitionStore, recent: int
     return causes
 
 
+def part_names(scorers: Sequence[Weighted]) -> list[str]:
+    """What a score is made of: the names of the scorers, and the features of a learned one."""
+    return [name for one in scorers for name in _parts_of(one)]
+
+
+def _parts_of(one: Weighted) -> tuple[str, ...]:
+    return one.scorer.parts if isinstance(one.scorer, Learned) else (one.scorer.name,)
+
+
 def score_parts(
     scorers: Sequence[Weighted], users: UserBatch, items: Indices, catalog_size: int
 ) -> Floats:
-    """What each scorer adds to the score of each of `items` `[m]` for each user: `[S, R, m]`, nats.
+    """What each part adds to the score of each of `items` `[m]` for each user: `[P, R, m]`, nats.
 
-    Whether a source proposes the item, or a filter forbids it, does not matter.
+    Parts are in the order of `part_names`, and add up to the score. Whether a source proposes the
+    item, or a filter forbids it, does not matter.
     """
     grid = Grid()
     at_once = grid.rows_at_once(catalog_size)
-    parts = np.zeros((len(scorers), len(users), len(items)), np.float32)
+    parts = np.zeros((len(part_names(scorers)), len(users), len(items)), np.float32)
     for first in range(0, len(users), at_once):
         chunk = users.rows(first, first + at_once)
         grid.fit(len(chunk), catalog_size)
@@ -57,10 +68,11 @@ def score_parts(
             cells,
             np.ones(cells.shape, np.bool_),
         )
-        for place, one in enumerate(scorers):
+        rows, stop = slice(first, first + len(chunk)), 0
+        for one in scorers:
+            start, stop = stop, stop + len(_parts_of(one))
             if one.weight:
-                scores = one.scorer.score(pool) * np.float32(one.weight)
-                parts[place, first : first + len(chunk)] = scores
+                parts[start:stop, rows] = _scored(one.scorer, pool) * np.float32(one.weight)
     return parts
 
 
@@ -69,6 +81,10 @@ def with_terms(parts: Floats, terms: Terms, items: Indices) -> Floats:
     if terms.boosts is None:
         return parts
     return np.concatenate([parts, terms.boosts.take(items)[None, :]])
+
+
+def _scored(scorer: Scorer, pool: Pool) -> Floats:
+    return scorer.score_parts(pool) if isinstance(scorer, Learned) else scorer.score(pool)[None]
 
 
 def forbidding(pipeline: Pipeline, user: UserBatch) -> dict[str, set[int]]:
@@ -98,7 +114,7 @@ class Considered:
     scores: Floats
     """`[n]`, before any reranker."""
     means: Floats
-    """The mean of each scorer's part over them, `[S]`; zeros where there is none."""
+    """The mean of each part of the scores over them, `[P]`; zeros where there is none."""
 
     def place_of(self, item: int, score: float) -> int:
         """The place of an item among them, or the one that its score would give it; 1 is first."""

@@ -17,10 +17,12 @@ from stream_app.plan import EVERY_OTHER, Plan
 from stream_app.ranking import plugins
 from stream_app.ranking.batch import Indices
 from stream_app.ranking.filters import Bought, Clicked, Excluded, Served, Shown
+from stream_app.ranking.fusion import first_seen, learned
 from stream_app.ranking.grid import Grid
 from stream_app.ranking.lists import ListBuilder
 from stream_app.ranking.live.arrivals import Arrivals
 from stream_app.ranking.live.counters import PartitionCounts
+from stream_app.ranking.live.first_seen import FirstSeen
 from stream_app.ranking.live.transitions import FAN_OUT, TransitionStore
 from stream_app.ranking.live.trends import TOP, TrendStore
 from stream_app.ranking.pipeline import Pipeline, Weighted
@@ -45,7 +47,7 @@ from stream_app.ranking.sources import (
     Transitions,
     Trending,
 )
-from stream_app.ranking.stages import Filter, Reranker, Source
+from stream_app.ranking.stages import Filter, Reranker, Scorer, Source
 from stream_app.retrieval import Neighbours, Within
 
 FILTERS: dict[str, type[Bought] | type[Clicked] | type[Shown] | type[Served]] = {
@@ -96,6 +98,8 @@ class LiveStores:
     arrivals: Arrivals
     counts: PartitionCounts
     """What of the trends was counted in the stream, by partition."""
+    first_seen: FirstSeen | None = None
+    """Since when items are known; None where no ranker asks for it."""
     plugins: Plugins = field(default_factory=Plugins)
 
     @classmethod
@@ -113,12 +117,15 @@ class LiveStores:
             items,
             Arrivals(bundle.catalog, items, trends),
             PartitionCounts(ranking.trend_half_life_ms),
+            first_seen(bundle),
         )
 
     def grow(self, catalog_size: int) -> None:
         """Make room for a catalogue of so many items."""
         self.transitions.grow(catalog_size)
         self.trends.grow(catalog_size)
+        if self.first_seen is not None:
+            self.first_seen.grow(catalog_size)
 
     def learn(
         self,
@@ -137,6 +144,8 @@ class LiveStores:
         """
         self.grow(catalog_size)
         self.transitions.learn(previous, items, self.both_ways)
+        if self.first_seen is not None:
+            self.first_seen.learn(items, timestamps_ms)
         trending = trending & (items >= 0)
         items, timestamps_ms = items[trending], timestamps_ms[trending]
         self.trends.learn(items, timestamps_ms)
@@ -213,12 +222,8 @@ def _each(most: int) -> int:
 
 
 def _scorers(bundle: Bundle, live: LiveStores, plan: Plan) -> list[Weighted]:
-    catalog, weights = bundle.catalog, bundle.manifest.ranking
-    votes = vote_weights(weights.votes)
     scorers = [
-        Weighted(weights.personal, Affinity(catalog, weights.temperature)),
-        Weighted(weights.transition, Transition(live.transitions, votes, TRANSITION_FLOOR)),
-        Weighted(weights.trending, Popularity(live.trends)),
+        *_fused(bundle, live),
         Weighted(
             RELATED_NATS,
             RelatedTo(
@@ -235,6 +240,28 @@ def _scorers(bundle: Bundle, live: LiveStores, plan: Plan) -> list[Weighted]:
         *_discount(live, plan.objectives),
         *_action_value(bundle, plan.objectives),
     ]
+
+
+def _fused(bundle: Bundle, live: LiveStores) -> list[Weighted]:
+    """How likely an item is to come next: by the release's ranker, or else by a weighted sum."""
+    catalog, weights, ranker = bundle.catalog, bundle.manifest.ranking, bundle.ranker
+    affinity = Affinity(catalog, weights.temperature)
+    transition = Transition(live.transitions, vote_weights(weights.votes), TRANSITION_FLOOR)
+    popularity = Popularity(live.trends)
+    if ranker is None:
+        return [
+            Weighted(weights.personal, affinity),
+            Weighted(weights.transition, transition),
+            Weighted(weights.trending, popularity),
+        ]
+    scorers: dict[str, Scorer] = {
+        "affinity": affinity,
+        "transition": transition,
+        "last transition": Transition(live.transitions, vote_weights(1), TRANSITION_FLOOR),
+        "popularity": popularity,
+    }
+    since = live.first_seen
+    return [learned(bundle, ranker, scorers, trends=live.trends, items=live.items, since=since)]
 
 
 def _refuse_unknown(kind: str, given: Iterable[str], known: Collection[str]) -> None:

@@ -18,6 +18,7 @@ from stream_app.ranking.explain import (
     Considered,
     considered,
     forbidding,
+    part_names,
     proposed,
     proposing,
     score_parts,
@@ -44,10 +45,11 @@ CAUSES = 3
 SAME_EVIDENCE = {
     "affinity": "personal",
     "transition": "transitions",
+    "last transition": "transitions",
     "popularity": "trending",
     "related": "related",
 }
-"""The source that proposes by what a scorer scores."""
+"""The source that proposes by what a part of a score goes by."""
 
 
 class _Wanted(NamedTuple):
@@ -63,7 +65,7 @@ class _LeftOut(NamedTuple):
     """What leaving out each of `n` events does to `m` items."""
 
     differences: Floats
-    """By scorer, `[S, n, m]`."""
+    """By part of the score, `[P, n, m]`."""
     whole: Floats
     """Scores from the whole ring, `[m]`."""
 
@@ -75,7 +77,7 @@ class _Case(NamedTuple):
     replayed: bool
     wanted: _Wanted
     parts: Floats
-    """By scorer, `[S, m]`."""
+    """Of the scores, `[P, m]`."""
     chosen_from: Considered
     forbidden: dict[str, set[int]]
     left_out: _LeftOut | None
@@ -103,6 +105,7 @@ class Explainer:
         self._terms = terms
         self._rules = rules
         self._scorers = pipeline.stages.scorers
+        self._names = part_names(self._scorers)
 
     def explain(
         self, state: UserState, item_id: str | None = None, *, causes: int = CAUSES
@@ -237,7 +240,7 @@ class Explainer:
         lifts = scores - means
         raised = np.maximum(lifts, 0.0)
         shares = raised / max(float(raised.sum()), 1e-9)
-        names = [one.scorer.name for one in self._scorers]
+        names = [*self._names]
         if self._terms.boosts is not None:
             names.append(TERMS)
         return tuple(
@@ -266,8 +269,8 @@ class Explainer:
                 timestamp_ms=int(events["timestamp_ms"][event]),
                 contribution=_rounded(totals[event]),
                 by={
-                    one.scorer.name: _rounded(differences[place, event])
-                    for place, one in enumerate(self._scorers)
+                    name: _rounded(differences[place, event])
+                    for place, name in enumerate(self._names)
                 },
             )
             for event in order

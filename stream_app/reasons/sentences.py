@@ -21,6 +21,13 @@ DEMAND_HELPS = 0.25
 """With at least this one it is said as well."""
 
 _POPULARITY = "popularity"
+# Parts of a learned score that are said in the words of another.
+_SAME_WORDS = {
+    "last transition": "transition",
+    "similarity": "affinity",
+    "recent similarity": "affinity",
+    "text similarity": "affinity",
+}
 _LAST_RESORT = ("popular",)
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
@@ -111,5 +118,9 @@ def _one_line(text: str) -> str:
 
 
 def _strongest(cause: Cause) -> str:
-    """The scorer through which an event did most."""
-    return max(cause.by, key=lambda name: cause.by[name])
+    """The words for the part of the score through which an event did most."""
+    sums: dict[str, float] = {}
+    for name, contribution in cause.by.items():
+        words = _SAME_WORDS.get(name, name)
+        sums[words] = sums.get(words, 0.0) + contribution
+    return max(sums, key=lambda name: sums[name])

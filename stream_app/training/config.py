@@ -93,5 +93,8 @@ class TrainingConfig:
     """With texts: principal components of the text vectors that are kept, at most."""
     unseen_items: bool = False
     """With texts: items that no event is on are part of the release as well."""
+    ranker: str = "none"
+    """What puts candidates in order: `none`, a weighted sum of three scores; `linear`, one of all
+    features; `moe`, a small mixture of experts."""
     seed: int = 0
     """Of everything random: the same seed and data give the same model on the same machine."""

@@ -18,7 +18,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas import Item
 from stream_app.bundle import Manifest, RankingWeights, load_bundle
+from stream_app.bundle.ranker import FEATURES
 from stream_app.datasets import EventTable
 from stream_app.evaluation import (
     BaselineLists,
@@ -39,16 +41,24 @@ from stream_app.recommender import Recommender
 from stream_app.training.choice import fit_best_kind
 from stream_app.training.config import TrainingConfig, TrainingError
 from stream_app.training.fit import fit
+from stream_app.training.learner import Learner
+from stream_app.training.pools import Pools, collect_pools
 from stream_app.training.priors import count_priors
-from stream_app.training.ranking import fit_ranking
-from stream_app.training.release import Label, Release, catalog_places
+from stream_app.training.ranker import NO_RANKER, FittedRanker, check_kind, fit_ranker
+from stream_app.training.ranking import fit_ranking, with_ranking
+from stream_app.training.release import Label, Release, catalog_places, ranker_items
 from stream_app.training.report import Report
 from stream_app.training.texts import ItemTexts
 from stream_app.training.validation import validator
 
+Metrics = dict[str, float | dict[str, float]]
+
 METHOD = "stream-app"
 HALF_LIFE_EVENTS = 20_000  # validation events on which the half-life of popularity is chosen
 HELD_OUT_EVENTS = 25_000  # of more events held out, the lists of a sample of users are judged
+RANKER_EVENTS = 30_000
+"""A ranker learns from the lists of users who have about so many validation events: it has some
+hundred weights, and a list is a kilobyte or ten."""
 REPLAYED_EVENTS = 200_000
 """Most events of a period that are replayed: the recommender does about 1,000 a second, and the
 rows of their users are what a replay needs memory for."""
@@ -75,6 +85,8 @@ class Job:
     name, that of the training on the whole window."""
     texts: ItemTexts | None = None
     """What the items' texts say: then new items can be given a vector."""
+    items: tuple[Item, ...] = ()
+    """What producers say of items, for the features of a ranker."""
 
     @property
     def final_checkpoint(self) -> Path | None:
@@ -95,12 +107,16 @@ class Settings:
     config: TrainingConfig
     epochs: int
     ranking: RankingWeights
+    ranker: FittedRanker | None = None
+    pools: Pools | None = None
+    """What the ranker learned from."""
 
 
 def run(job: Job, report: Report) -> Manifest:
     """Train, measure, and write the bundle; raises `TrainingError` and `BundleError`."""
     if job.out.exists() and not job.replace:
         raise TrainingError(f"{job.out} exists; choose another --out, or pass --replace")
+    check_kind(job.config.ranker)
     window, held_out = job.table.split(job.train_fraction)
     past, recent = window.split(1 - job.validation_fraction)
     if min(len(past), len(recent)) < SMALLEST_WINDOW:
@@ -109,7 +125,7 @@ def run(job: Job, report: Report) -> Manifest:
             "or a larger --train-fraction"
         )
     with tempfile.TemporaryDirectory() as scratch:
-        settings, metrics = _choose(job, past, recent, window, Path(scratch), report)
+        settings, metrics = choose(job, past, recent, window, Path(scratch), report)
         report.stage(f"Training on all {len(window):,} events for {settings.epochs} epochs")
         learner, _ = fit(
             window,
@@ -121,7 +137,7 @@ def run(job: Job, report: Report) -> Manifest:
             on_resume=report.resumed,
         )
         report.stage("Exporting")
-        release = Release.of(learner, window, settings.ranking, job.texts)
+        release = Release.of(learner, window, settings.ranking, job.texts, settings.ranker)
         if len(held_out):
             draft = Path(scratch) / "draft"
             release.write(draft, job.label)
@@ -131,14 +147,14 @@ def run(job: Job, report: Report) -> Manifest:
     return manifest
 
 
-def _choose(
+def choose(
     job: Job,
     past: EventTable,
     recent: EventTable,
     window: EventTable,
     scratch: Path,
     report: Report,
-) -> tuple[Settings, dict[str, float | dict[str, float]]]:
+) -> tuple[Settings, Metrics]:
     """Find the settings on `recent`, and measure them there beside the baselines."""
     report.stage(f"Training on {len(past):,} events, validating on the {len(recent):,} after them")
     learner, best = fit_best_kind(
@@ -177,8 +193,42 @@ def _choose(
             f"{' both ways' * weights.both_ways}, votes {weights.votes}: NDCG@10 {ndcg:.4f}"
         ),
     )
-    settings = Settings(learner.config, best.number, ranking)
-    return settings, {"epochs": float(best.number), "half_life_days": half_life_days}
+    metrics: Metrics = {"epochs": float(best.number), "half_life_days": half_life_days}
+    if job.config.ranker == NO_RANKER:
+        return Settings(learner.config, best.number, ranking), metrics
+    report.stage("Collecting lists to train the ranker on")
+    pools = _pools(job, trial, learner, past, recent, ranking)
+    ranker = fit_ranker(pools, job.config.ranker, job.config.seed)
+    metrics |= _compared(ranker, pools, report)
+    return Settings(learner.config, best.number, ranking, ranker, pools), metrics
+
+
+def _pools(
+    job: Job,
+    trial: Path,
+    learner: Learner,
+    past: EventTable,
+    recent: EventTable,
+    ranking: RankingWeights,
+) -> Pools:
+    """Pools of candidates of the release at `trial`, trained on `past`, for events after it."""
+    places = catalog_places(learner.vocabulary, past)
+    bundle = load_bundle(trial)
+    ids = bundle.catalog.ids
+    bundle = with_ranking(bundle, ranking, count_priors(past, places, len(ids), ranking))
+    asked = ranker_items(past, places, ids, FEATURES, bundle.catalog.dim, bundle.text, job.texts)
+    scored = _sample_users(recent, RANKER_EVENTS, job.config.seed)
+    rows = past_rows(past.of_users_in(recent))
+    return collect_pools(bundle, asked, rows, recent, scored, job.items)
+
+
+def _compared(ranker: FittedRanker, pools: Pools, report: Report) -> Metrics:
+    report.note(
+        f"{ranker.kind} ranker from {len(pools):,} lists that held the next item, of "
+        f"{len(pools) + pools.missed:,}; on the newest of them NDCG@10 {ranker.learned.ndcg:.4f}, "
+        f"the weighted sum {ranker.summed.ndcg:.4f}"
+    )
+    return {"ranker": ranker.learned._asdict(), "ranker.weighted_sum": ranker.summed._asdict()}
 
 
 def _measure_held_out(
@@ -188,7 +238,7 @@ def _measure_held_out(
     held_out: EventTable,
     settings: Settings,
     report: Report,
-) -> dict[str, float | dict[str, float]]:
+) -> Metrics:
     """Replay the events behind the window through the new release and the baselines."""
     until = min(len(held_out), REPLAYED_EVENTS)
     report.stage(f"Replaying {until:,} of the {len(held_out):,} events held out")
@@ -215,9 +265,7 @@ def _measure_held_out(
     return {"held_out.encoder": alone, **board_metrics("held_out", boards)}
 
 
-def board_metrics(
-    period: str, boards: Mapping[str, Scoreboard]
-) -> dict[str, float | dict[str, float]]:
+def board_metrics(period: str, boards: Mapping[str, Scoreboard]) -> Metrics:
     """Scores as a manifest holds them: `period.method`, with the hit rates of both user groups."""
     return {
         f"{period}.{name}": {

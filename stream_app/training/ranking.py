@@ -24,10 +24,10 @@ GRID: tuple[tuple[Setting, ...], ...] = (
 )
 
 
-def with_ranking(bundle: Bundle, ranking: RankingWeights, priors: Priors) -> Recommender:
-    """The recommender of `bundle`, ranking with other weights and counts than its own."""
+def with_ranking(bundle: Bundle, ranking: RankingWeights, priors: Priors) -> Bundle:
+    """The bundle, ranking with other weights and counts than its own."""
     manifest = msgspec.structs.replace(bundle.manifest, ranking=ranking)
-    return Recommender(dataclasses.replace(bundle, manifest=manifest, priors=priors))
+    return dataclasses.replace(bundle, manifest=manifest, priors=priors)
 
 
 def fit_ranking(
@@ -51,7 +51,7 @@ def fit_ranking(
 
     def measure(ranking: RankingWeights) -> float:
         # Loaded anew: a replay adds items to its catalogue.
-        recommender = with_ranking(load_bundle(path), ranking, priors(ranking))
+        recommender = Recommender(with_ranking(load_bundle(path), ranking, priors(ranking)))
         lists = RecommenderLists(recommender, rows)
         board = replay(stream, {"": lists}, returning, scored=scored)[""]
         on_result(ranking, board.all.ndcg)

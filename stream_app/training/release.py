@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -21,12 +21,15 @@ from stream_app.bundle import (
     write_bundle,
 )
 from stream_app.bundle.action_head import ACTION_HEAD_FILE, ActionHead, encode_action_head
+from stream_app.bundle.ranker import FRESHNESS, TEXT_SIMILARITY, RankerItems, ReleasedRanker
 from stream_app.datasets import EventTable
 from stream_app.encoders import EncoderSpec
 from stream_app.encoders.spec import Kind
+from stream_app.ranking.live.first_seen import NEVER
 from stream_app.training.export import export_encoder
 from stream_app.training.learner import Learner
 from stream_app.training.priors import count_priors
+from stream_app.training.ranker import FittedRanker
 from stream_app.training.sequences import Vocabulary, user_sequences
 from stream_app.training.texts import ItemTexts
 
@@ -60,6 +63,7 @@ class Release:
     ranking: RankingWeights
     action_head: ActionHead | None = None
     text: TextProjector | None = None
+    ranker: ReleasedRanker | None = None
 
     @classmethod
     def of(
@@ -68,8 +72,10 @@ class Release:
         table: EventTable,
         ranking: RankingWeights,
         texts: ItemTexts | None = None,
+        ranker: FittedRanker | None = None,
     ) -> Release:
-        """Export `learner`, trained on `table`, with counts for a ranking with these weights.
+        """Export `learner`, trained on `table`, with counts for a ranking with these weights, and
+        the ranker that takes their place, if there is one.
 
         Items with a vector come first in the catalogue, the ones seen too seldom behind them with
         a row of zeros: they can still be recommended by counts. Last, if the configuration says so,
@@ -107,6 +113,11 @@ class Release:
             ranking=ranking,
             action_head=None if learner.head is None else learner.head.exported(),
             text=text,
+            ranker=None
+            if ranker is None
+            else ranker.released(
+                ranker_items(table, places, items, ranker.features, config.dim, text, texts)
+            ),
         )
 
     def write(
@@ -132,11 +143,34 @@ class Release:
             priors=self.priors,
             golden=self.golden,
             text=self.text,
+            ranker=self.ranker,
             optional={} if head is None else {ACTION_HEAD_FILE: encode_action_head(head)},
             metrics=metrics,
             ranking=self.ranking,
             replace=replace,
         )
+
+
+def ranker_items(
+    table: EventTable,
+    places: NDArray[np.int64],
+    items: Sequence[str],
+    features: Collection[str],
+    dim: int,
+    text: TextProjector | None = None,
+    texts: ItemTexts | None = None,
+) -> RankerItems:
+    """What a ranker with `features` asks about `items`, which have vectors of `dim`.
+
+    `places` `[items of the table]` are their positions by item number, as of `catalog_places`.
+    """
+    first_ms = np.full(len(items), NEVER)
+    at = places[table.items]
+    np.minimum.at(first_ms, at[at >= 0], table.timestamps_ms[at >= 0])
+    alone = np.zeros((0, dim), np.float16)
+    if text is not None and texts is not None and TEXT_SIMILARITY in features:
+        alone = text.project(texts.rows(items)).astype(np.float16)
+    return RankerItems(first_ms if FRESHNESS in features else first_ms[:0], alone)
 
 
 def _projector(learner: Learner, texts: ItemTexts | None) -> TextProjector | None:

@@ -9,8 +9,10 @@ pytest.importorskip("torch", reason="torch is not installed: pip install stream-
 
 from small_text import write_text_encoder
 
+from schemas import Click
 from stream_app.bundle import load_bundle
 from stream_app.errors import UserError
+from stream_app.recommender import Recommender
 from stream_app.text import TextEncoder
 
 from .test_train_command import HURRY, SIZES, train, write_events
@@ -23,14 +25,19 @@ def write_texts(path: Path, items: int = 70) -> Path:
 
 
 def test_a_release_with_texts_knows_items_that_no_event_is_on(tmp_path: Path) -> None:
-    events = write_events(tmp_path / "events.csv", users=30)
+    """And its ranker what they say, what they cost, and how long they are known."""
+    events = write_events(tmp_path / "events.csv", users=40)
+    items = tmp_path / "items.jsonl"
+    items.write_text("".join(f'{{"item_id": "i{n}", "price": {1 + n}}}\n' for n in range(50)))
     texts = write_texts(tmp_path / "items.csv")
     directory = write_text_encoder(tmp_path / "encoder")
     result = train(
         "--events", events, "--texts", texts, "--text-encoder", directory, "--unseen-items",
-        "--out", tmp_path / "bundle", "--version", "1", *SIZES, *HURRY,
+        "--out", tmp_path / "bundle", "--version", "1", "--ranker", "moe", "--items", items,
+        *SIZES, *HURRY,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
+    assert "moe ranker from" in result.output
     assert "60 of 60 items have a text" in result.output
     bundle = load_bundle(tmp_path / "bundle")
     assert len(bundle.catalog) == 70
@@ -39,6 +46,13 @@ def test_a_release_with_texts_knows_items_that_no_event_is_on(tmp_path: Path) ->
     new = bundle.text.embed(["thing 9 物 69"], TextEncoder.load(directory))[0]
     stored = bundle.catalog.vectors[bundle.catalog.index_of("i69")]
     assert new @ stored == pytest.approx(1, abs=0.2)
+    assert bundle.manifest.ranker is not None
+    assert {"affinity", "text similarity", "freshness", "price"} <= {
+        *bundle.manifest.ranker.features
+    }
+    assert {"ranker", "ranker.weighted_sum"} <= set(bundle.manifest.metrics)
+    click = Click(user_id="me", item_id="i1", timestamp_ms=10**9)
+    assert len(Recommender(bundle).recommend([click])[0].items) == 10
 
 
 @pytest.mark.parametrize("given", ["--texts", "--text-encoder"])
