@@ -12,14 +12,15 @@ from functools import partial
 import schemas
 from agents.erasing import DROPPED, Erased, Holdings, Request, erase
 from agents.impressions import show
+from agents.profiles import PUSH, is_push, profile_message
 from agents.records import Outgoing, Record, Work, decode_rows
 from schemas import Click, Impression, Purchase, Reason, RejectedMessage
 from stream_app.answers import Asked
-from stream_app.recommender import NEW, Recommender, SourceMessage
+from stream_app.recommender import NEW, ProfileMessage, Recommender, SourceMessage
 from stream_app.source_messages import ShownMessage
 from stream_app.users.codec import encode_state
 from stream_app.users.erasure import Erasure
-from stream_app.users.state import UserState
+from stream_app.users.state import Outcome, UserState
 
 EventType = type[Click] | type[Purchase]
 NOBODY: Mapping[bytes, Erasure] = {}
@@ -43,6 +44,7 @@ class Engine:
         receipts: str,
         requests: str,
         decisions: str,
+        profiles: str,
         holdings: Holdings = lambda _: (),
         encoding: schemas.Encoding = "msgpack",
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
@@ -64,6 +66,7 @@ class Engine:
         self._receipts = receipts
         self._requests = requests
         self._decisions = decisions
+        self._profiles = profiles
         self._holdings = holdings
         self._encoding = encoding
         self._clock_ms = clock_ms
@@ -92,10 +95,15 @@ class Engine:
         states, damaged = decode_rows(rows)
         messages: list[SourceMessage] = []
         shown: list[ShownMessage] = []
+        said: list[ProfileMessage] = []
         appended_ms: list[int] = []
         partitions: dict[str, int] = {}
         now_ms = self._clock_ms()
         for record in records:
+            if record.topic == self._profiles and is_push(record):
+                work.count(record.topic, PUSH)
+                work.unanswered += 1
+                continue
             try:
                 # By the broker's clock a record gets the same verdict whenever it is read.
                 at_ms = record.timestamp_ms if record.log_append_time else now_ms
@@ -108,6 +116,9 @@ class Engine:
                 continue
             partitions[message.user_id] = record.partition
             place = record.topic, record.partition, record.offset
+            if isinstance(message, ProfileMessage):
+                said.append(message)
+                continue
             if isinstance(message, Impression):
                 shown.append(ShownMessage(message, *place))
                 continue
@@ -116,8 +127,8 @@ class Engine:
         decoded = time.thread_time()
         work.stages["decode"] = decoded - began
         changed = show(work, shown, states) if shown else {}
-        if messages:
-            changed |= self._recommend(work, messages, appended_ms, states, partitions)
+        if messages or said:
+            changed |= self._recommend(work, messages, said, appended_ms, states, partitions)
         self._write(work, changed, partitions)
         if removed:
             self._remove(work, removed)
@@ -157,13 +168,18 @@ class Engine:
         return left
 
     def _remove(self, work: Work, removed: Mapping[bytes, int]) -> None:
-        """Tombstones, but for users who have a new row already: it replaces the old one."""
+        """Tombstones; no row's for users who have a new one already, which replaces the old."""
         replaced = {row.key for row in work.rows}
         for user, partition in removed.items():
             if user not in replaced:
                 work.rows.append(Outgoing(self._changelog, partition, user, None))
+            work.forgotten.append(Outgoing(self._profiles, partition, user, None))
 
-    def _decode(self, record: Record, now_ms: int) -> Click | Purchase | Impression:
+    def _decode(
+        self, record: Record, now_ms: int
+    ) -> Click | Purchase | Impression | ProfileMessage:
+        if record.topic == self._profiles:
+            return profile_message(record)
         if record.topic == self._impressions:
             return schemas.decode_impression(record.value, key=record.key, now_ms=now_ms)
         return self._decoders[record.topic](record.value, key=record.key, now_ms=now_ms)
@@ -188,12 +204,13 @@ class Engine:
         self,
         work: Work,
         messages: list[SourceMessage],
+        said: list[ProfileMessage],
         appended_ms: list[int],
         states: dict[str, UserState | None],
         partitions: Mapping[str, int],
     ) -> dict[str, UserState]:
         """Make lists; returns the rows of their users."""
-        processed = self._recommender.process(messages, states)
+        processed = self._recommender.process(messages, states, said)
         states.update(processed.states)
         for stage, seconds in processed.stages.items():
             work.spend(stage, seconds)
@@ -202,6 +219,9 @@ class Engine:
             work.count(source.topic, outcome.value)
             if outcome in NEW:
                 work.appended_ms.append(at_ms)
+        for one, outcome in zip(said, processed.profile_outcomes, strict=True):
+            work.count(one.topic, outcome.value)
+            work.unanswered += outcome is Outcome.UNCHANGED
         for made in processed.recommendations:
             work.lists.append(self._list(work, made, partitions[made.user_id]))
         for decision in processed.decisions:

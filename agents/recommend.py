@@ -90,6 +90,7 @@ class RecommendAgent:
         self.activity.enter(Stage.PUBLISH)
         changes = [(row.partition, row.key or b"", row.value) for row in work.rows]
         also = [*work.lists, *work.answers, *work.decisions, *work.dead, *work.receipts]
+        also += work.forgotten
         if not await batches.confirm_membership(batch, self._session_s):
             return False
         if not await self._rows.write(changes, now_ms, also, term):

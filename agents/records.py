@@ -52,6 +52,8 @@ class Work:
     dead: list[Outgoing] = field(default_factory=list)
     receipts: list[Outgoing] = field(default_factory=list)
     """What became of requests for erasure."""
+    forgotten: list[Outgoing] = field(default_factory=list)
+    """Tombstones for what erased users said of themselves."""
     erasures: list[tuple[int, bytes, Erasure]] = field(default_factory=list)
     """Partition, user and request: to be remembered once everything is published."""
     outcomes: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -72,7 +74,8 @@ class Work:
 
     def records(self) -> list[Outgoing]:
         """Everything to publish."""
-        return self.rows + self.lists + self.answers + self.decisions + self.dead + self.receipts
+        made = self.rows + self.lists + self.answers + self.decisions
+        return made + self.dead + self.receipts + self.forgotten
 
     def count(self, topic: str, outcome: str) -> None:
         """One more event of a topic with this outcome."""

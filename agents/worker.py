@@ -83,6 +83,7 @@ def run(settings: Settings) -> None:
     counts = asyncio.run(topics.describe(settings))
     partitions = topics.checked(settings, counts, without=topics.not_for_workers(settings))
     encoder = load_text_encoder(settings, bundle)
+    recommender.read_texts_with(encoder)
     metrics = Metrics()
     metrics.release(recommender.bundle)
     app = build(settings, partitions, recommender, metrics, _retention(settings), encoder, counts)
@@ -120,6 +121,7 @@ def build(
     changelog = topics.changelog_topic(settings.app_id)
     erase = topic_name(settings.topic_prefix, ERASURES)
     requests = topic_name(settings.topic_prefix, REQUESTS)
+    profiles = topics.profiles_topic(settings)
     engine = Engine(
         recommender,
         sources=sources,
@@ -131,6 +133,7 @@ def build(
         receipts=topic_name(settings.topic_prefix, ERASURE_RECEIPTS),
         requests=requests,
         decisions=topic_name(settings.topic_prefix, DECISIONS),
+        profiles=profiles,
         holdings=retention.holdings,
         encoding="json" if settings.output_encoding == "json" else "msgpack",
         partition_of=topics.partitioner(partitions),
@@ -178,9 +181,10 @@ def build(
         engine, rows, erasures, clock, publisher, metrics,
         settings.batch_max, settings.session_timeout_s, thread,
     )  # fmt: skip
-    consumed = (*sources, *([impressions] if impressions else []), requests, erase)
+    shown = [impressions] if impressions else []
+    consumed = (*sources, profiles, *shown, requests, erase)
     app.agent(raw_topic(app, *consumed), name="recommend")(agent.__call__)
-    purge = Purge(rows, erasures, retention.changelog_ms, retention.deleted[erase])
+    purge = Purge(rows, erasures, retention.pushed_ms, retention.deleted[erase], topics=(profiles,))
     _repeat(app, purge.sweep, INTERVAL_S)
     if settings.user_retention_days:
         _expire(app, Expiry(rows, clock, round(settings.user_retention_days * DAY_MS)), metrics)

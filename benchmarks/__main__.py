@@ -23,7 +23,16 @@ PARTS = (
     "flood",
 )
 # Run only when named: they train, or need data or a text encoder that is not in the repository.
-LONG_PARTS = ("ablation", "catalogue", "cold", "encoders", "ranker", "training-memory")
+LONG_PARTS = (
+    "ablation",
+    "catalogue",
+    "cold",
+    "cold-examples",
+    "cold-profiles",
+    "encoders",
+    "ranker",
+    "training-memory",
+)
 
 # As in a worker (stream_app/cli): one BLAS thread for one engine thread.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -75,6 +75,7 @@ def edge(recommender: Recommender) -> Engine:
         erasures="erasures",
         receipts="receipts",
         requests="requests",
+        profiles="profiles",
     )
 
 

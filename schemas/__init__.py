@@ -10,6 +10,7 @@ from schemas.codec import (
     decode_impression,
     decode_item,
     decode_output,
+    decode_profile,
     decode_request,
     decode_rule,
     decode_scenario,
@@ -29,6 +30,7 @@ from schemas.items import Item, ItemTrend, ItemVector
 from schemas.messages import (
     MAX_ID_BYTES,
     MAX_K,
+    MAX_QUERY,
     Click,
     DeadLetter,
     ErasureReceipt,
@@ -48,6 +50,7 @@ from schemas.messages import (
     Trigger,
     UserEvent,
 )
+from schemas.profiles import MAX_TEXT, MAX_USER_ATTRIBUTES, Profile
 from schemas.rules import Rule
 from schemas.serving import EVENTS, POPULAR, Scenario
 from schemas.topics import (
@@ -62,6 +65,7 @@ from schemas.topics import (
     ITEM_TRENDS,
     ITEM_VECTORS,
     ITEMS,
+    PROFILES,
     PURCHASES,
     RECOMMENDATIONS,
     REQUESTS,
@@ -91,8 +95,12 @@ __all__ = [
     "MAX_CLOCK_SKEW_MS",
     "MAX_ID_BYTES",
     "MAX_K",
+    "MAX_QUERY",
+    "MAX_TEXT",
+    "MAX_USER_ATTRIBUTES",
     "MAX_VALUE_BYTES",
     "POPULAR",
+    "PROFILES",
     "PURCHASES",
     "RECOMMENDATIONS",
     "REQUESTS",
@@ -115,6 +123,7 @@ __all__ = [
     "ItemTrend",
     "ItemVector",
     "Pin",
+    "Profile",
     "Purchase",
     "RankedItem",
     "Reason",
@@ -139,6 +148,7 @@ __all__ = [
     "decode_impression",
     "decode_item",
     "decode_output",
+    "decode_profile",
     "decode_request",
     "decode_rule",
     "decode_scenario",

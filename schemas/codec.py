@@ -26,12 +26,13 @@ from schemas.messages import (
     Recommendation,
     RecommendationRequest,
 )
+from schemas.profiles import Profile
 from schemas.rules import Rule
 from schemas.serving import Scenario
 
 Encoding = Literal["msgpack", "json"]
 Event = TypeVar("Event", Click, Purchase)
-Plain = TypeVar("Plain", ErasureRequest, Impression, RecommendationRequest)
+Plain = TypeVar("Plain", ErasureRequest, Impression, Profile, RecommendationRequest)
 Keyed = TypeVar("Keyed", Item, Rule, Scenario, ExperimentSpec)
 Output = TypeVar(
     "Output", Recommendation, Decision, DeadLetter, ErasureReceipt, ItemVector, ItemTrend
@@ -61,6 +62,7 @@ _KINDS: tuple[type[msgspec.Struct], ...] = (
     Item,
     ItemVector,
     ItemTrend,
+    Profile,
     Scenario,
     ExperimentSpec,
     Rule,
@@ -131,6 +133,18 @@ def decode_impression(
     if now_ms is not None:
         _refuse_future(message.timestamp_ms, now_ms)
     return message
+
+
+def decode_profile(payload: bytes | None, *, key: bytes | None) -> tuple[str, Profile | None]:
+    """Decode and validate one record of the topic `profiles`: the user, and what is said of them.
+
+    None where the value is null: the profile is withdrawn. The key must be the user. Raises
+    `RejectedMessage`, never anything else.
+    """
+    if payload is None:
+        return _named_by(key, "user_id"), None
+    message = _decode_plain(Profile, payload, key, ("user_id",))
+    return message.user_id, message
 
 
 def _decode_plain(

@@ -15,6 +15,8 @@ import msgspec
 MAX_ID_BYTES = 256
 MAX_K = 200
 """Most items that a request may ask for."""
+MAX_QUERY = 1_000
+"""Characters of a request's query."""
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_BYTES)]
 Timestamp = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]  # until the year 9999
@@ -208,6 +210,8 @@ class RecommendationRequest(msgspec.Struct, kw_only=True, frozen=True, omit_defa
     """What is not recommended again, such as `clicked:30d`; null: as the scenario says."""
     explain: bool = False
     """Whether the answer says exactly why each item is in it, which takes time."""
+    query: Annotated[str, msgspec.Meta(max_length=MAX_QUERY)] | None = None
+    """What is looked for, in words: this list goes by it, in place of the user's profile."""
 
 
 class ErasureRequest(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):

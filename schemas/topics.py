@@ -20,6 +20,7 @@ from schemas.messages import (
     Recommendation,
     RecommendationRequest,
 )
+from schemas.profiles import Profile
 from schemas.rules import Rule
 from schemas.serving import Scenario
 
@@ -49,6 +50,8 @@ class Topic:
     """How long a compacted topic still shows that a key was removed."""
     segment_bytes: int | None = None
     """Size at which a file of a partition is closed; None = the broker's."""
+    compacted_by_ms: int | None = None
+    """When what was replaced or removed is compacted away at the latest."""
 
     def config(self) -> dict[str, str]:
         """Topic settings in Kafka's names, as `CreateTopics` takes them."""
@@ -61,6 +64,8 @@ class Topic:
             config["delete.retention.ms"] = str(self.tombstones_ms)
         if self.segment_bytes is not None:
             config["segment.bytes"] = str(self.segment_bytes)
+        if self.compacted_by_ms is not None:
+            config["max.compaction.lag.ms"] = str(self.compacted_by_ms)
         return config
 
 
@@ -93,6 +98,18 @@ IMPRESSIONS = Topic(
     retention_ms=7 * _DAY_MS,
     message_timestamp_type="LogAppendTime",
     description="What of a list was shown: with clicks and purchases it tells how good lists are.",
+)
+PROFILES = Topic(
+    name="profiles",
+    value=Profile,
+    key="user_id",
+    written_by="producers",
+    cleanup_policy="compact",
+    retention_ms=None,
+    message_timestamp_type="LogAppendTime",
+    tombstones_ms=_DAY_MS,
+    compacted_by_ms=_DAY_MS,  # so that an erasure is done within days
+    description="What users say of themselves; a null value withdraws it.",
 )
 REQUESTS = Topic(
     name="recommendation-requests",
@@ -232,6 +249,7 @@ TOPICS: tuple[Topic, ...] = (
     CLICKS,
     PURCHASES,
     IMPRESSIONS,
+    PROFILES,
     REQUESTS,
     RECOMMENDATIONS,
     DECISIONS,

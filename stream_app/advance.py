@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from stream_app.catalog import Catalog
 from stream_app.encoders import History, SequenceEncoder, SteppedEncoder
 from stream_app.users.features import NO_PREVIOUS, sequence_features
+from stream_app.users.profile import ProfileChange, apply_profile
 from stream_app.users.state import EVENT_BYTES, Outcome, SourceEvent, UserState, apply, events_of
 
 Halves = NDArray[np.float16]
@@ -53,6 +54,11 @@ class UserUpdate:
             self.pending.append(self.state.history[-EVENT_BYTES:])
         elif outcome is Outcome.LATE:
             self._replay_ring()
+        return outcome
+
+    def take_profile(self, change: ProfileChange) -> Outcome:
+        """Take up what is said of the user; the encoder of events has nothing to do with it."""
+        self.state, outcome = apply_profile(self.state, change)
         return outcome
 
     def _replay_ring(self) -> None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from schemas.messages import RecommendationRequest
 from stream_app.advance import Advancer, UserUpdate
 from stream_app.listing import Lists, Made
+from stream_app.profiles import Profiles
 from stream_app.treatments import Asking
 from stream_app.users.actions import action_code
 from stream_app.users.ids import item_hash, list_id
@@ -43,8 +44,9 @@ class Answer(NamedTuple):
 class Answers:
     """Makes lists for requests with the parts of a recommender; use from its thread."""
 
-    def __init__(self, advancer: Advancer, lists: Lists) -> None:
+    def __init__(self, advancer: Advancer, profiles: Profiles, lists: Lists) -> None:
         self._advancer = advancer
+        self._profiles = profiles
         self._lists = lists
 
     def make(
@@ -63,6 +65,7 @@ class Answers:
         updates = [self._update(one.request, states.get(one.request.user_id), now_ms)
                    for one in asked]  # fmt: skip
         self._advancer.advance(updates)
+        self._profiles.read(updates)
         stages["encode"] = stages.get("encode", 0.0) + time.thread_time() - began
         asking = [
             Asking(one.request.user_id, update.state, one.request, _list_id(one))

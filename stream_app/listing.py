@@ -12,6 +12,7 @@ import numpy as np
 from schemas import MAX_K, RankedItem, RuleTrace
 from stream_app.catalog import Catalog
 from stream_app.filter_names import looked_at
+from stream_app.profiles import Profiles
 from stream_app.ranking import Evidence, Pipeline, Pipelines, SeenIndex, UserBatch, user_batch
 from stream_app.ranking.batch import Indices
 from stream_app.ranking.rerankers.explore import seeds_of
@@ -20,6 +21,9 @@ from stream_app.treatments import Asking, Treatment, Treatments
 
 LENGTHS = (20, 50, MAX_K)
 """Lists for requests are made in these lengths and cut, so that few pipelines are needed."""
+
+
+QUERY_UNREAD = "the query could not be read: the worker has no text encoder, or it failed"
 
 
 class Basis(NamedTuple):
@@ -53,6 +57,7 @@ class Lists:
         pipelines: Pipelines,
         treatments: Treatments,
         seen: SeenIndex,
+        profiles: Profiles,
         k: int,
     ) -> None:
         """`k` is the length of lists after events."""
@@ -60,6 +65,7 @@ class Lists:
         self._pipelines = pipelines
         self._treatments = treatments
         self._seen = seen
+        self._profiles = profiles
         self._k = k
         self._lengths = sorted({k, *LENGTHS})
 
@@ -85,6 +91,8 @@ class Lists:
         users = user_batch(states, self._catalog, self._seen, excluded, at_ms, within)
         if self._pipelines.draw and all(one.rec_id for one in asking):
             users = replace(users, seeds=seeds_of([one.rec_id for one in asking]))
+        queried = self._profiles.ask([one.request.query if one.request else None for one in asking])
+        users = self._profiles.bring(users, states, queried)
         stages["rank"] = stages.get("rank", 0.0) + time.thread_time() - began
         made: dict[int, Made] = {}
         for treatment, members in groups:
@@ -96,6 +104,10 @@ class Lists:
                            for place in places]  # fmt: skip
                 lists = self._ranked(group, treatment, k, lengths, stages, keep)
                 made.update(zip(places, lists, strict=True))
+        for place in queried.unread if queried is not None else ():
+            treatment = made[place].treatment
+            notes = "; ".join(filter(None, (QUERY_UNREAD, treatment.degraded)))
+            made[place] = made[place]._replace(treatment=treatment._replace(degraded=notes))
         return [made[place] for place in range(len(asking))]
 
     def _alike(

@@ -27,6 +27,7 @@ from schemas.messages import (
     RecommendationRequest,
     ServingModel,
 )
+from schemas.profiles import Profile
 from stream_app.advance import Advancer, UserUpdate
 from stream_app.answers import Answer, Answers, Asked
 from stream_app.bundle import Bundle, load_bundle
@@ -37,6 +38,7 @@ from stream_app.listing import Lists, Made
 from stream_app.live_catalogue import CatalogueStatus, LiveCatalogue
 from stream_app.objectives import Objectives
 from stream_app.plan import DEFAULT_FILTERS, EXPLORATION, NEXT_EVENT, Named, Plan
+from stream_app.profiles import Profiles
 from stream_app.ranking import LiveStores, Pipelines, SeenIndex
 from stream_app.ranking.live import caps
 from stream_app.reasons import Explainer, Explanation, explained
@@ -44,13 +46,16 @@ from stream_app.retrieval import LiveIndex
 from stream_app.rules import RuleBook
 from stream_app.served import NOBODY, remember, repeating
 from stream_app.source_messages import (
+    ProfileMessage,
     ShownMessage,
     SourceMessage,
+    profile_change,
     rec_id,
     source_event,
     source_impression,
     trigger,
 )
+from stream_app.text import TextEncoder
 from stream_app.treatments import Asking, Treatment, Treatments
 from stream_app.trends import SharedTrends
 from stream_app.users.features import FEATURES
@@ -63,7 +68,7 @@ from stream_app.users.state import (
     newest_events,
 )
 
-__all__ = ["NEW", "Processed", "Recommender", "SourceMessage"]
+__all__ = ["NEW", "Processed", "ProfileMessage", "Recommender", "SourceMessage"]
 
 # Users whose rows `recommend` keeps: 25 MB of full rows.
 _USERS_IN_MEMORY = 10_000
@@ -82,6 +87,8 @@ class Processed:
     """One list for each of them, in the same order: also when all events were applied before."""
     outcomes: list[Outcome]
     """What was done with each message."""
+    profile_outcomes: list[Outcome]
+    """What was done with each profile."""
     stages: dict[str, float]
     """Processor seconds of the calling thread in `apply`, `encode`, `retrieve`, `rank`, `build`."""
     decisions: list[Decision]
@@ -103,6 +110,7 @@ class Recommender:
         clock: Callable[[], int] | None = None,
         room: int | None = None,
         decisions: float = 0.0,
+        text_encoder: TextEncoder | None = None,
     ) -> None:
         """Lists hold `k` items and leave out what `filters` (names) forbid.
 
@@ -110,8 +118,9 @@ class Recommender:
         sources by name, `exploration` is the share of lists with a new arrival; `clock` gives the
         Unix ms of lists, at which items are available; at most `room` items that the release does
         not have may join. Of a share `decisions` of all lists it is kept what they were made from.
-        Raises UserError for an unknown filter or source, and for values of actions where the
-        bundle has no action head.
+        `text_encoder` reads profiles and queries. Raises UserError for an unknown filter or
+        source, for values of actions where the bundle has no action head, and for a text encoder
+        that the bundle was not trained with.
         """
         spec = bundle.manifest.encoder
         needed = spec.features
@@ -132,6 +141,7 @@ class Recommender:
         self._live = LiveStores.of(bundle, self.catalogue.table)
         self.trends = SharedTrends(bundle.catalog, self._live, bundle.release)
         """Counts of all workers; takes records of them between two calls, in the same thread."""
+        self._profiles = Profiles(bundle, text_encoder)
         self._k = k
         self._kept_share = decisions
         self._pipelines = Pipelines(bundle, self._live)
@@ -147,8 +157,10 @@ class Recommender:
         """Scenarios, experiments and rules; takes records between two calls, in the same thread."""
         self._filters = tuple(filters)
         self._remembers_lists = remembers(filters, SERVED)
-        self._lists = Lists(bundle.catalog, self._pipelines, self.treatments, self._seen, k)
-        self._answers = Answers(self._advancer, self._lists)
+        self._lists = Lists(
+            bundle.catalog, self._pipelines, self.treatments, self._seen, self._profiles, k
+        )
+        self._answers = Answers(self._advancer, self._profiles, self._lists)
         manifest = bundle.manifest
         self._model = ServingModel(manifest.name, manifest.version, bundle.encoder.backend)
         self._memory: OrderedDict[str, UserState] = OrderedDict()
@@ -167,9 +179,11 @@ class Recommender:
         clock: Callable[[], int] | None = None,
         backend: str = "auto",
         index: str = "auto",
+        text_encoder: Path | str | None = None,
     ) -> Recommender:
-        """Load the bundle in a directory and serve it; raises BundleError."""
+        """Load the bundle in a directory and serve it; raises BundleError, and TextError."""
         loaded = load_bundle(bundle, backend=backend, index=index)
+        reader = None if text_encoder is None else TextEncoder.load(text_encoder)
         return cls(
             loaded,
             k=k,
@@ -178,6 +192,7 @@ class Recommender:
             sources=sources,
             exploration=exploration,
             clock=clock,
+            text_encoder=reader,
         )
 
     def look(self) -> CatalogueStatus:
@@ -195,6 +210,17 @@ class Recommender:
         messages = [SourceMessage(event, "memory", 0, next(self._offsets)) for event in events]
         users = {event.user_id for event in events}
         processed = self.process(messages, {user: memory.get(user) for user in users})
+        self._keep(processed.states)
+        return processed.recommendations
+
+    def introduce(self, *profiles: Profile) -> list[Recommendation]:
+        """Take up what is said of users, and return a list for each; keeps rows as `recommend`."""
+        said = [
+            ProfileMessage(one.user_id, one, "said in memory", 0, next(self._offsets), 0)
+            for one in profiles
+        ]
+        states = {one.user_id: self._memory.get(one.user_id) for one in said}
+        processed = self.process((), states, said)
         self._keep(processed.states)
         return processed.recommendations
 
@@ -253,6 +279,13 @@ class Recommender:
         asking = [answer.asking for answer in answers]
         return made, self._decisions(made, asking, [answer.made for answer in answers])
 
+    def read_texts_with(self, encoder: TextEncoder | None) -> None:
+        """From now on read profiles and queries with this one.
+
+        Raises TextError for one that the release was not trained with.
+        """
+        self._profiles.use(encoder)
+
     def explain(self, user: str | UserState, item_id: str | None = None) -> Explanation:
         """Why the list of a user, an id that `recommend` keeps or a row, is as it is; or one item.
 
@@ -271,36 +304,73 @@ class Recommender:
     def _explained(self, answer: Answer) -> tuple[RankedItem, ...]:
         """The items of an answer, each with why it is there."""
         made = answer.made
-        explainer = self._explainer(made.treatment, made.length)
+        request = answer.asking.request
+        query = request.query if request is not None else None
+        explainer = self._explainer(made.treatment, made.length, query)
         return explained(made.items, explainer.of_list(answer.asking.state, made.items))
 
-    def _explainer(self, treatment: Treatment, k: int) -> Explainer:
+    def _explainer(self, treatment: Treatment, k: int, query: str | None = None) -> Explainer:
         pipeline, _ = self._pipelines.get(treatment.plan, k)
         return Explainer(
-            self.bundle, self._advancer, self._seen, pipeline, treatment.terms, treatment.rules
+            self.bundle,
+            self._advancer,
+            self._seen,
+            pipeline,
+            treatment.terms,
+            treatment.rules,
+            self._profiles,
+            query,
         )
 
     def process(
-        self, messages: Sequence[SourceMessage], states: Mapping[str, UserState | None]
+        self,
+        messages: Sequence[SourceMessage],
+        states: Mapping[str, UserState | None],
+        profiles: Sequence[ProfileMessage] = (),
     ) -> Processed:
         """Apply events of any users, in the order they were read, and recommend to each user.
 
-        `states` holds the row of every user of the batch; None for one never seen before.
+        `profiles` are taken up as well: what becomes of a row does not depend on their place among
+        the events. `states` holds the row of every user of the batch; None for one never seen
+        before.
         """
         began = time.thread_time()
         updates, outcomes = self._apply(messages, states)
+        said = self._introduce(profiles, states, updates)
         applied = time.thread_time()
         self._advancer.advance(updates.values())
+        self._profiles.read(updates.values())
         stages = {"apply": applied - began, "encode": time.thread_time() - applied}
-        newest = {source.message.user_id: source for source in messages}
-        repeated = repeating(messages, outcomes) if self._remembers_lists else NOBODY
+        newest: dict[str, SourceMessage | ProfileMessage] = {one.user_id: one for one in profiles}
+        newest |= {source.message.user_id: source for source in messages}
+        repeated = NOBODY
+        if self._remembers_lists:
+            users = [source.message.user_id for source in messages]
+            users += [one.user_id for one in profiles]
+            repeated = repeating(users, [*outcomes, *said])
         made, decisions = (
-            self._recommend(updates, newest, repeated, stages) if messages else ([], [])
+            self._recommend(updates, newest, repeated, stages) if updates else ([], [])
         )
         if self._remembers_lists:
             remember(updates, made, repeated)
         rows = {user: update.state for user, update in updates.items()}
-        return Processed(rows, made, outcomes, stages, decisions)
+        return Processed(rows, made, outcomes, said, stages, decisions)
+
+    def _introduce(
+        self,
+        profiles: Sequence[ProfileMessage],
+        states: Mapping[str, UserState | None],
+        updates: dict[str, UserUpdate],
+    ) -> list[Outcome]:
+        """Bring profiles into the rows; a user for whom that changes nothing is not updated."""
+        outcomes = []
+        for source in profiles:
+            user_id = source.user_id
+            update = updates.get(user_id) or self._advancer.begin(states.get(user_id))
+            outcomes.append(update.take_profile(profile_change(source)))
+            if outcomes[-1] is not Outcome.UNCHANGED:
+                updates[user_id] = update
+        return outcomes
 
     def _apply(
         self, messages: Sequence[SourceMessage], states: Mapping[str, UserState | None]
@@ -362,7 +432,7 @@ class Recommender:
     def _recommend(
         self,
         updates: Mapping[str, UserUpdate],
-        newest: Mapping[str, SourceMessage],
+        newest: Mapping[str, SourceMessage | ProfileMessage],
         repeated: frozenset[str],
         stages: dict[str, float],
     ) -> tuple[list[Recommendation], list[Decision]]:

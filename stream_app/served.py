@@ -6,23 +6,22 @@ from collections.abc import Mapping, Sequence
 
 from schemas.messages import Recommendation
 from stream_app.advance import UserUpdate
-from stream_app.source_messages import SourceMessage
 from stream_app.users.ids import item_hash
 from stream_app.users.shown import with_list
 from stream_app.users.state import Outcome
 
-KNOWN_BEFORE = frozenset({Outcome.REPLAYED, Outcome.DUPLICATE})
+KNOWN_BEFORE = frozenset({Outcome.REPLAYED, Outcome.DUPLICATE, Outcome.UNCHANGED})
 NOBODY: frozenset[str] = frozenset()
 
 
-def repeating(messages: Sequence[SourceMessage], outcomes: Sequence[Outcome]) -> frozenset[str]:
+def repeating(users: Sequence[str], outcomes: Sequence[Outcome]) -> frozenset[str]:
     """Users of a batch of whom nothing is new: they get their last list again, not the one after.
 
-    So events that are read again after a failure, in whatever batches, change no row.
+    `users` are those of its records. So what is read again after a failure, in whatever batches,
+    changes no row.
     """
-    pairs = zip(messages, outcomes, strict=True)
-    new = {source.message.user_id for source, outcome in pairs if outcome not in KNOWN_BEFORE}
-    return frozenset(source.message.user_id for source in messages) - new
+    pairs = zip(users, outcomes, strict=True)
+    return frozenset(users) - {user for user, outcome in pairs if outcome not in KNOWN_BEFORE}
 
 
 def remember(

@@ -6,9 +6,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from schemas.messages import Click, Impression, Purchase, Trigger
+from schemas.profiles import Profile
 from stream_app.answers import Asked
 from stream_app.users.actions import PURCHASE, action_code
 from stream_app.users.ids import item_hash, list_id
+from stream_app.users.profile import ProfileChange
 from stream_app.users.shown import SourceImpression
 from stream_app.users.state import SourceEvent
 
@@ -23,6 +25,25 @@ class SourceMessage(NamedTuple):
     topic: str
     partition: int
     offset: int
+
+
+class ProfileMessage(NamedTuple):
+    """A decoded profile and where it was read."""
+
+    user_id: str
+    profile: Profile | None
+    """None withdraws it."""
+    topic: str
+    partition: int
+    offset: int
+    appended_ms: int
+    """When Kafka appended it, Unix ms."""
+
+
+def profile_change(source: ProfileMessage) -> ProfileChange:
+    """What the row takes of it."""
+    name = _source_name(source.topic, source.partition)
+    return ProfileChange(source.profile, name, source.offset)
 
 
 class ShownMessage(NamedTuple):
@@ -65,7 +86,14 @@ def _source_name(topic: str, partition: int) -> str:
     return f"{topic}/{partition}"
 
 
-def trigger(source: SourceMessage) -> Trigger:
+def trigger(source: SourceMessage | ProfileMessage) -> Trigger:
+    if isinstance(source, ProfileMessage):
+        return Trigger(
+            topic=source.topic,
+            partition=source.partition,
+            offset=source.offset,
+            timestamp_ms=source.appended_ms,
+        )
     message = source.message
     return Trigger(
         topic=source.topic,
@@ -76,6 +104,6 @@ def trigger(source: SourceMessage) -> Trigger:
     )
 
 
-def rec_id(user_id: str, source: SourceMessage | Asked) -> str:
+def rec_id(user_id: str, source: SourceMessage | ProfileMessage | Asked) -> str:
     """The same input gives the same id, so a list that is made again replaces the first."""
     return list_id(user_id, source.topic, source.partition, source.offset)

@@ -14,6 +14,7 @@ from stream_app.plan import Plan
 from stream_app.ranking import FREE, Terms
 from stream_app.rules import BETWEEN_S, LiveRule, RuleBook, Situation
 from stream_app.scenarios import Scenarios
+from stream_app.users.profile import profile_of
 from stream_app.users.state import UserState
 
 
@@ -127,7 +128,7 @@ def _situation(one: Asking, experiment: Experiment | None) -> Situation:
     """What the `when` of a rule can ask."""
     request = one.request
     return Situation(
-        attributes={},
+        attributes=profile_of(one.state).attributes,
         events=one.state.events,
         scenario=(request.scenario if request else None) or EVENTS,
         context=(request.context if request else None) or {},

@@ -1,17 +1,26 @@
-"""`stream-app produce`: send events or items, read as one JSON object a line."""
+"""`stream-app produce`: send events, items or profiles, read as one JSON object a line."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 import click
 import msgspec
 
-from schemas import Click, Encoding, Item, Purchase, RejectedMessage, decode_item
+from schemas import (
+    Click,
+    Encoding,
+    Item,
+    Profile,
+    Purchase,
+    RejectedMessage,
+    decode_item,
+    decode_profile,
+)
 from stream_app.cli.delivery import Deliveries
 from stream_app.cli.options import connection_options, settings_from
 from stream_app.errors import UserError
@@ -20,7 +29,11 @@ from stream_app.streaming.clients import EventSender, event_sender
 
 Listing = tuple[str, Item | None]
 """Item id and what is said of it; None delists it."""
+Said = tuple[str, Profile | None]
+"""User id and what is said of the user; None withdraws it."""
 Parsed = TypeVar("Parsed")
+Queue = Callable[[EventSender, Any], Coroutine[Any, Any, Any]]
+"""Hands one of the parsed lines to the sender."""
 
 
 @click.command()
@@ -28,24 +41,39 @@ Parsed = TypeVar("Parsed")
 @click.option("--encoding", type=click.Choice(["msgpack", "json"]), default="msgpack")
 @click.option("--rate", type=click.FloatRange(min=0), default=0, help="Events per second; 0: all.")
 @click.option("--items", is_flag=True, help="The lines are items of the catalogue, not events.")
+@click.option("--profiles", is_flag=True, help="The lines say something of users.")
 @click.argument("events", type=click.File(encoding="utf-8"), default="-")
 def command(
-    config: Path | None, encoding: Encoding, rate: float, items: bool, events: TextIO, **flags: Any
+    config: Path | None,
+    encoding: Encoding,
+    rate: float,
+    items: bool,
+    profiles: bool,
+    events: TextIO,
+    **flags: Any,
 ) -> None:
     """Send EVENTS (a file of JSON lines, or `-`): a line with a quantity, a price or
     `"action": "purchase"` is a purchase, every other a click. A missing `timestamp_ms` is now.
 
     With --items a line is what there is to say of an item, `{"item_id": ..., "title": ...}`, in
     place of what was said before; `{"item_id": ..., "delisted": true}` takes it out of the
-    catalogue.
+    catalogue. With --profiles it is what there is to say of a user, `{"user_id": ..., "text": ...,
+    "attributes": {...}}`; `{"user_id": ..., "withdrawn": true}` takes that back.
 
     A line that is no valid event stops the command before it; what was sent before stays sent.
     Only events that the brokers have acknowledged are counted.
     """
     settings = settings_from(config, **flags)
-    parse: Callable[[str], Any] = parse_item if items else _parse_event_of_now
-    sent = asyncio.run(_send(settings, parsed(events, parse), encoding, rate))
-    click.echo(f"sent {sent} {'items' if items else 'events'}")
+    if items and profiles:
+        raise UserError("a file holds items or profiles: give --items or --profiles, not both")
+    parse: Callable[[str], Any] = _parse_event_of_now
+    queue: Queue = _queue_event
+    if items:
+        parse, queue = parse_item, _queue_item
+    elif profiles:
+        parse, queue = parse_profile, _queue_profile
+    sent = asyncio.run(_send(settings, parsed(events, parse), queue, encoding, rate))
+    click.echo(f"sent {sent} {'items' if items else 'profiles' if profiles else 'events'}")
 
 
 def parse_event(line: str, now_ms: int) -> Click | Purchase:
@@ -78,6 +106,22 @@ def parse_item(line: str) -> Listing:
     return decode_item(line.strip().encode(), key=item_id.encode())
 
 
+def parse_profile(line: str) -> Said:
+    """What a JSON object says of a user. Raises `ValueError` with what is wrong."""
+    try:
+        fields = msgspec.json.decode(line, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise ValueError(str(error)) from None
+    user_id = fields.get("user_id")
+    if not isinstance(user_id, str):
+        raise ValueError("`$.user_id` is missing, or no text")
+    if fields.get("withdrawn") is True:
+        if others := fields.keys() - {"user_id", "withdrawn"}:
+            raise ValueError(f"a withdrawn profile says nothing, but here {min(others)!r} is")
+        return decode_profile(None, key=user_id.encode())
+    return decode_profile(line.strip().encode(), key=user_id.encode())
+
+
 def _parse_event_of_now(line: str) -> Click | Purchase:
     return parse_event(line, time.time_ns() // 1_000_000)
 
@@ -96,7 +140,8 @@ def parsed(lines: TextIO, parse: Callable[[str], Parsed]) -> Iterator[Parsed]:
 
 async def _send(
     settings: Settings,
-    events: Iterator[Click | Purchase | Listing],
+    events: Iterator[Any],
+    queue: Queue,
     encoding: Encoding,
     rate: float,
 ) -> int:
@@ -108,11 +153,17 @@ async def _send(
         for number, event in enumerate(events):
             if rate:
                 await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
-            await deliveries.add(_queue(sender, event))
+            await deliveries.add(queue(sender, event))
     return deliveries.acknowledged
 
 
-async def _queue(sender: EventSender, event: Click | Purchase | Listing) -> Any:
-    if isinstance(event, tuple):
-        return await sender.send_item(*event)
+async def _queue_event(sender: EventSender, event: Click | Purchase) -> Any:
     return await sender.send(event)
+
+
+async def _queue_item(sender: EventSender, listing: Listing) -> Any:
+    return await sender.send_item(*listing)
+
+
+async def _queue_profile(sender: EventSender, said: Said) -> Any:
+    return await sender.send_profile(*said)

@@ -37,6 +37,7 @@ from stream_app.streaming.clients import Follower, event_sender, follower
 @click.option("--exclude", multiple=True, metavar="ITEM", help="Leave it out; repeatable.")
 @click.option("--seed", multiple=True, metavar="ITEM",
               help="As if USER had just clicked on it; repeatable, oldest first.")  # fmt: skip
+@click.option("--query", metavar="TEXT", help="What is looked for, in words.")
 @click.option("--scenario", metavar="NAME", help="How it is made; a name on `scenarios`.")
 @click.option("--category", "categories", multiple=True, metavar="NAME",
               help="Only items of this category; repeatable.")  # fmt: skip
@@ -55,6 +56,7 @@ def command(
     k: int,
     exclude: tuple[str, ...],
     seed: tuple[str, ...],
+    query: str | None,
     scenario: str | None,
     categories: tuple[str, ...],
     filters: tuple[str, ...],
@@ -80,6 +82,7 @@ def command(
         filters=filters or None,
         context=parse_context(context) or None,
         explain=explain,
+        query=query,
     )
     try:  # bounds that only the message knows, such as how many items may be excluded
         msgspec.convert(msgspec.to_builtins(request), RecommendationRequest)

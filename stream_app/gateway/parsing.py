@@ -9,7 +9,7 @@ import msgspec
 
 import schemas
 from schemas import Click, Impression, Purchase, RecommendationRequest, RejectedMessage
-from stream_app.cli.produce import parse_event
+from stream_app.cli.produce import Said, parse_event, parse_profile
 
 JSON, LINES = "application/json", "application/x-ndjson"
 DEFAULT_TIMEOUT_MS = 1_000
@@ -20,7 +20,7 @@ _LISTS = {
     "category": "categories",
     "filter": "filters",
 }
-_TEXTS = ("scenario",)
+_TEXTS = ("scenario", "query")
 _FLAGS = ("explain",)
 _CONTEXT = "context."
 """Before the name of something that is known of the situation: `context.page=home`."""
@@ -65,6 +65,20 @@ def impressions_of(body: bytes, content_type: str, now_ms: int) -> list[Impressi
         except ValueError as error:  # those of msgspec are such
             raise BadRequestError(f"impression {number} of {len(texts)}: {error}") from None
         made.append(one)
+    return made
+
+
+def profiles_of(body: bytes, content_type: str) -> list[Said]:
+    """What a body says of users, as `events_of`."""
+    made = []
+    texts = _texts(body, content_type)
+    for number, text in enumerate(texts, start=1):
+        try:
+            made.append(parse_profile(text.decode()))
+        except RejectedMessage as error:
+            raise BadRequestError(f"profile {number} of {len(texts)}: {error.detail}") from None
+        except ValueError as error:
+            raise BadRequestError(f"profile {number} of {len(texts)}: {error}") from None
     return made
 
 

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import Any
 from uuid import uuid4
 
 from aiohttp import hdrs, web
@@ -16,7 +17,13 @@ from schemas import RECOMMENDATIONS, Click, Impression, Purchase, encode, topic_
 from stream_app.errors import UserError
 from stream_app.gateway.answers import Answers, BusyError
 from stream_app.gateway.guard import Guard
-from stream_app.gateway.parsing import BadRequestError, events_of, impressions_of, request_of
+from stream_app.gateway.parsing import (
+    BadRequestError,
+    events_of,
+    impressions_of,
+    profiles_of,
+    request_of,
+)
 from stream_app.settings import Settings
 from stream_app.streaming.clients import EventSender, event_sender, follower
 
@@ -58,11 +65,20 @@ class Service:
             impressions_of(await request.read(), request.content_type, _now_ms())
         )
 
+    async def profiles(self, request: web.Request) -> web.Response:
+        """`POST /v1/profiles`: the same for what is said of users."""
+        said = profiles_of(await request.read(), request.content_type)
+        return await self._queued(self._sender.send_profile(*one) for one in said)
+
     async def _send(self, events: Sequence[Click | Purchase | Impression]) -> web.Response:
+        return await self._queued(self._sender.send(event) for event in events)
+
+    async def _queued(self, sending: Iterable[Coroutine[Any, Any, Any]]) -> web.Response:
         async with asyncio.timeout(DELIVERY_S):
-            for sent in [await self._sender.send(event) for event in events]:
+            queued = [await one for one in sending]
+            for sent in queued:
                 await sent
-        return web.json_response({"sent": len(events)})
+        return web.json_response({"sent": len(queued)})
 
     async def health(self, _: web.Request) -> web.Response:
         """`GET /health`."""
@@ -95,6 +111,7 @@ def application(service: Service, guard: Guard) -> web.Application:
     app.router.add_get("/v1/users/{user_id}/recommendations", service.recommendations)
     app.router.add_post("/v1/events", service.events)
     app.router.add_post("/v1/impressions", service.impressions)
+    app.router.add_post("/v1/profiles", service.profiles)
     app.router.add_get("/health", service.health)
     return app
 

@@ -92,6 +92,9 @@ class UserBatch:
     seeds: NDArray[np.uint64] | None = None
     """What decides instead of chance `[R]`, another number for every list; None: nothing may be
     left to chance."""
+    profiles: Floats | None = None
+    """What is said of the users, or looked for, among the items `[R, d]`: the length of a vector is
+    how much it counts, a row of zeros is nothing. None where nothing is said of any of them."""
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -102,7 +105,9 @@ class UserBatch:
             return self
         past = self.past.among(first, last)
         seeds = None if self.seeds is None else self.seeds[first:last]
-        return UserBatch(self.vectors[first:last], self.recent[first:last], past, self.terms, seeds)
+        said = _present(self.profiles, slice(first, last))
+        vectors, recent = self.vectors[first:last], self.recent[first:last]
+        return UserBatch(vectors, recent, past, self.terms, seeds, said)
 
     def only(self, rows: Rows) -> UserBatch:
         """The users at these rows."""
@@ -110,7 +115,16 @@ class UserBatch:
         number[rows] = np.arange(len(rows))
         past = self.past.only(number)
         seeds = None if self.seeds is None else self.seeds[rows]
-        return UserBatch(self.vectors[rows], self.recent[rows], past, self.terms, seeds)
+        said = _present(self.profiles, rows)
+        return UserBatch(self.vectors[rows], self.recent[rows], past, self.terms, seeds, said)
+
+
+def _present(profiles: Floats | None, rows: slice | Rows) -> Floats | None:
+    """The profiles of some users; None when none of these has one."""
+    if profiles is None:
+        return None
+    chosen = profiles[rows]
+    return chosen if chosen.any() else None
 
 
 def user_batch(

@@ -34,6 +34,7 @@ from stream_app.ranking.scorers import (
     Affinity,
     Popularity,
     PopularityDiscount,
+    ProfileMatch,
     RelatedTo,
     Transition,
 )
@@ -42,6 +43,7 @@ from stream_app.ranking.sources import (
     Personal,
     Pinned,
     Popular,
+    Profile,
     Related,
     Similar,
     Transitions,
@@ -188,6 +190,8 @@ def _sources(bundle: Bundle, live: LiveStores, plan: Plan, k: int, within: Withi
         Related.name: ITEM_PLACES * RELATED,
         New.name: ARRIVALS,
     }
+    if bundle.text is not None:
+        usual[Profile.name] = max(PERSONAL_DEPTH, 2 * k)
     others = _plugged(bundle, live, plan, usual)
     most = {name: plan.most(name, count) for name, count in usual.items()}
     made: dict[str, Source] = {
@@ -198,6 +202,8 @@ def _sources(bundle: Bundle, live: LiveStores, plan: Plan, k: int, within: Withi
         Related.name: Related(live.items.related, ITEM_PLACES, _each(most[Related.name])),
         New.name: New(live.arrivals, most[New.name]),
     }
+    if bundle.text is not None:
+        made[Profile.name] = Profile(bundle.index, within, most[Profile.name])
     return [*(source for name, source in made.items() if most[name]), Pinned(), *others]
 
 
@@ -234,6 +240,9 @@ def _scorers(bundle: Bundle, live: LiveStores, plan: Plan) -> list[Weighted]:
             ),
         ),
     ]
+    if bundle.text is not None:
+        match = ProfileMatch(bundle.catalog, bundle.manifest.ranking.temperature)
+        scorers.append(Weighted(1.0, match))
     _refuse_unknown("weight", dict(plan.weights), [one.scorer.name for one in scorers])
     return [
         *(Weighted(one.weight * plan.weight(one.scorer.name), one.scorer) for one in scorers),

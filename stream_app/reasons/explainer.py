@@ -12,6 +12,7 @@ from schemas import RankedItem
 from stream_app.advance import Advancer
 from stream_app.bundle import Bundle
 from stream_app.errors import UserError
+from stream_app.profiles import Profiles
 from stream_app.ranking import FREE, Pipeline, SeenIndex, Terms, user_batch
 from stream_app.ranking.batch import NONE, Floats, Indices, UserBatch
 from stream_app.ranking.explain import (
@@ -25,6 +26,7 @@ from stream_app.ranking.explain import (
     with_terms,
 )
 from stream_app.ranking.pipeline import TERMS
+from stream_app.ranking.scorers import ProfileMatch
 from stream_app.reasons.leave_one_out import encoded, without_each
 from stream_app.reasons.result import (
     Cause,
@@ -48,6 +50,7 @@ SAME_EVIDENCE = {
     "last transition": "transitions",
     "popularity": "trending",
     "related": "related",
+    "profile": "profile",
 }
 """The source that proposes by what a part of a score goes by."""
 
@@ -82,6 +85,8 @@ class _Case(NamedTuple):
     forbidden: dict[str, set[int]]
     left_out: _LeftOut | None
     rules: tuple[RuleEffect, ...]
+    silent: frozenset[str]
+    """Scorers that have nothing to go by: nothing is said of the user."""
 
 
 class Explainer:
@@ -95,6 +100,8 @@ class Explainer:
         pipeline: Pipeline,
         terms: Terms = FREE,
         rules: tuple[LiveRule, ...] = (),
+        profiles: Profiles | None = None,
+        query: str | None = None,
     ) -> None:
         """`rules` are what `terms` were made of, beside what a request wants."""
         self._bundle = bundle
@@ -104,6 +111,8 @@ class Explainer:
         self._pipeline = pipeline
         self._terms = terms
         self._rules = rules
+        self._profiles = profiles or Profiles(bundle)
+        self._query = query
         self._scorers = pipeline.stages.scorers
         self._names = part_names(self._scorers)
 
@@ -149,8 +158,10 @@ class Explainer:
         update = self._advancer.begin(state)
         replayed = bool(update.pending and state.history)
         self._advancer.advance([update])
+        self._profiles.read([update])
         user = user_batch([update.state], self._catalog, self._seen)
-        user = replace(user, terms=self._terms)
+        queried = self._profiles.ask([self._query])
+        user = self._profiles.bring(replace(user, terms=self._terms), [update.state], queried)
         whole = wanted = listed or self._listed(user)
         if item_id is not None:
             wanted = self._only(wanted, user, item_id)
@@ -166,8 +177,9 @@ class Explainer:
             ),
             considered(self._pipeline, user, size),
             name_excluding(forbidding(self._pipeline, user), self._rules, size),
-            None if update.broken else self._left_out(state.history, wanted.items),
+            None if update.broken else self._left_out(state.history, user, wanted.items),
             self._effects(user, whole.items),
+            frozenset({ProfileMatch.name} if user.profiles is None else ()),
         )
 
     def _effects(self, user: UserBatch, listed: Indices) -> tuple[RuleEffect, ...]:
@@ -201,11 +213,13 @@ class Explainer:
             return _Wanted(items, [None], [proposing(self._pipeline, user, item)])
         return _Wanted(items, [listed.ranks[at]], [listed.sources[at]])
 
-    def _left_out(self, history: bytes, items: Indices) -> _LeftOut | None:
+    def _left_out(self, history: bytes, user: UserBatch, items: Indices) -> _LeftOut | None:
         rows = encoded(self._advancer, without_each(history))
         if rows is None:
             return None
         users = user_batch(rows, self._catalog, self._seen)
+        if user.profiles is not None:  # what is said of the user stays as it is
+            users = replace(users, profiles=user.profiles.repeat(len(rows), axis=0))
         parts = score_parts(self._scorers, users, items, len(self._catalog))
         whole = with_terms(parts[:, 0], self._terms, items).sum(axis=0)
         return _LeftOut(parts[:, :1] - parts[:, 1:], whole)
@@ -222,7 +236,7 @@ class Explainer:
             place=case.chosen_from.place_of(item, score),
             score=_rounded(score),
             sources=sources,
-            parts=self._parts(case.parts[:, at], case.chosen_from.means),
+            parts=self._parts(case, at),
             causes=self._causes(case, at, causes),
             older=self._older(case, at, score),
             filters=filters,
@@ -236,8 +250,9 @@ class Explainer:
             return None
         return _rounded(score - float(case.left_out.whole[at]))
 
-    def _parts(self, scores: Floats, means: Floats) -> tuple[Part, ...]:
-        lifts = scores - means
+    def _parts(self, case: _Case, at: int) -> tuple[Part, ...]:
+        scores = case.parts[:, at]
+        lifts = scores - case.chosen_from.means
         raised = np.maximum(lifts, 0.0)
         shares = raised / max(float(raised.sum()), 1e-9)
         names = [*self._names]
@@ -250,6 +265,7 @@ class Explainer:
                 *map(_rounded, (scores[place], lifts[place], shares[place])),
             )
             for place, name in enumerate(names)
+            if name not in case.silent
         )
 
     def _causes(self, case: _Case, at: int, most: int) -> tuple[Cause, ...]:
@@ -271,6 +287,7 @@ class Explainer:
                 by={
                     name: _rounded(differences[place, event])
                     for place, name in enumerate(self._names)
+                    if name not in case.silent
                 },
             )
             for event in order

@@ -16,11 +16,12 @@ from stream_app.users.actions import ACTIONS
 SECOND = 0.5
 """A second event is named when it carries at least so much of what the first does."""
 DEMAND_DECIDES = 0.5
-"""With a share above this, demand is the reason, and no event."""
+"""With a share above this, demand is the reason, or what the user says, and no event."""
 DEMAND_HELPS = 0.25
 """With at least this one it is said as well."""
 
 _POPULARITY = "popularity"
+_PROFILE = "profile"
 # Parts of a learned score that are said in the words of another.
 _SAME_WORDS = {
     "last transition": "transition",
@@ -80,6 +81,9 @@ class Sentences:
         if item.sources == _LAST_RESORT:
             return sentences["popular"]
         demand = sum(part.share for part in item.parts if part.scorer == _POPULARITY)
+        said_of_user = sum(part.share for part in item.parts if part.scorer == _PROFILE)
+        if said_of_user > (DEMAND_DECIDES if item.causes else demand):
+            return sentences[_PROFILE]
         if not item.causes or demand > DEMAND_DECIDES:
             return sentences[_POPULARITY]
         by = _strongest(item.causes[0])

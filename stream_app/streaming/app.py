@@ -16,6 +16,7 @@ from stream_app.settings import Settings
 from stream_app.streaming import consumer, coordinator, internals, lenient
 from stream_app.streaming.connection import faust_credentials
 from stream_app.streaming.recovery import RowsManager
+from stream_app.streaming.topics import profiles_topic
 
 IDLE_FOR_EVER_S = 10 * 365 * 86_400.0
 """aiokafka leaves the group when nothing was fetched for long, and does not come back while nothing
@@ -54,7 +55,7 @@ def create_app(settings: Settings, partitions: int) -> faust.App:
         web_in_thread=False,
         debug=False,
     )
-    consumer.install(app)
+    consumer.install(app, compacted=(profiles_topic(settings),))
     return app
 
 

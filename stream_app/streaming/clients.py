@@ -17,6 +17,7 @@ from schemas import (
     ERASURES,
     IMPRESSIONS,
     ITEMS,
+    PROFILES,
     PURCHASES,
     REQUESTS,
     Click,
@@ -24,6 +25,7 @@ from schemas import (
     ErasureRequest,
     Impression,
     Item,
+    Profile,
     Purchase,
     RecommendationRequest,
     encode,
@@ -44,6 +46,7 @@ class EventSender:
         self._encoding = encoding
         self._erasures = topic_name(prefix, ERASURES)
         self._requests = topic_name(prefix, REQUESTS)
+        self._profiles = topic_name(prefix, PROFILES)
         self._items = topic_name(prefix, ITEMS)
         self._topics = {
             Click: topic_name(prefix, CLICKS),
@@ -63,6 +66,11 @@ class EventSender:
         """Queue what is said of an item, None to delist it; returns a future as `send` does."""
         value = None if item is None else encode(item, self._encoding)
         return await self._producer.send(self._items, value, key=item_id.encode())
+
+    async def send_profile(self, user_id: str, profile: Profile | None) -> Any:
+        """Queue what is said of a user, None to withdraw it; returns a future as `send` does."""
+        value = None if profile is None else encode(profile, self._encoding)
+        return await self._producer.send(self._profiles, value, key=user_id.encode())
 
     async def send_raw(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[Any] = ()

@@ -7,7 +7,7 @@ turns it on, as its last step. See docs/delivery.md, "What stock Faust does".
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, cast
 
 import faust
@@ -115,15 +115,19 @@ class SafeConsumer(DrainWithoutTasks, driver.Consumer):
         except AssertionError:  # it went to another worker while it was being fetched
             return None
 
+    def may_have_holes(self, tp: TP) -> bool:
+        """Whether compaction takes records out of the topic, so that their offsets are missing."""
+        return tp.topic in self.transport.compacted
+
     async def is_truncated(self, tp: TP, offset: int) -> bool:
         """Whether the topic begins at `offset` or later: retention has deleted what was before."""
         return bool((await self.earliest_offsets(tp))[tp] >= offset)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        if await self.is_truncated(tp, offset_to):
+        if self.may_have_holes(tp) or await self.is_truncated(tp, offset_to):
             await super()._add_gap(tp, offset_from, offset_to)
             return
-        # Source topics are neither compacted nor transactional, so any other hole is a bug.
+        # Other source topics are neither compacted nor transactional: any other hole is a bug.
         die(
             ExitCode.OFFSET_HOLE, f"{tp.topic}/{tp.partition}: no events {offset_from}..{offset_to}"
         )
@@ -165,8 +169,13 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
 
 class _Transport(driver.Transport):
     Consumer = SafeConsumer
+    compacted: Collection[str] = ()
 
 
-def install(app: faust.App) -> None:
-    """Make `app` consume through `SafeConsumer`; call it before the app starts."""
+def install(app: faust.App, compacted: Collection[str] = ()) -> None:
+    """Make `app` consume through `SafeConsumer`; call it before the app starts.
+
+    Offsets may be missing from the topics `compacted`, and from no other.
+    """
     app.transport = _Transport(app.conf.broker_consumer, app)
+    app.transport.compacted = compacted

@@ -162,14 +162,16 @@ class UserRows:
                 await self._publish({partition: dict(silent)})
             return len(silent)
 
-    async def push(self, partition: int) -> None:
+    async def push(self, partition: int, topics: Iterable[str] = ()) -> None:
         """Append a record that says nothing, so that the broker can go on with compaction.
 
-        It closes a segment only when something is appended, and compacts only closed ones.
+        It closes a segment only when something is appended, and compacts only closed ones. The
+        same for the partition of that number of other compacted `topics`.
         """
+        also = [(topic, partition, NOBODY, None, ()) for topic in topics]
         async with self._writing:
             if partition in self._owned:
-                await self._publish({partition: {NOBODY: None}})
+                await self._publish({partition: {NOBODY: None}}, also)
 
     async def purge(self, partition: int) -> None:
         """Let the store forget removed rows for good."""

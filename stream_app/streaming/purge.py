@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from stream_app.streaming.erasures import Erasures
 from stream_app.streaming.ownership import UserRows
@@ -22,8 +22,10 @@ class Purge:
         push_for_ms: int | None,
         remember_ms: int | None,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        topics: Collection[str] = (),
     ) -> None:
-        """After a request its partition is pushed for `push_for_ms`, until tombstones are gone.
+        """After a request its partition is pushed for `push_for_ms`, until tombstones are gone:
+        that of the changelog, and of the other compacted `topics` that hold records of users.
 
         Requests are remembered for `remember_ms`. None is for ever, for either.
         """
@@ -32,6 +34,7 @@ class Purge:
         self._push_for_ms = push_for_ms
         self._remember_ms = remember_ms
         self._clock_ms = clock_ms
+        self._topics = topics
         self._purged: dict[int, int] = {}
 
     async def sweep(self) -> int:
@@ -44,7 +47,7 @@ class Purge:
         for partition, newest_ms in self._erasures.newest_ms().items():
             if self._push_for_ms is not None and newest_ms + self._push_for_ms < now_ms:
                 continue
-            await self._rows.push(partition)
+            await self._rows.push(partition, self._topics)
             pushed += 1
             added = self._erasures.added[partition]
             if self._purged.get(partition) != added:

@@ -23,6 +23,7 @@ from stream_app.streaming.topics import (
     changelog_topic,
     configs,
     impressions_topic,
+    profiles_topic,
     source_topics,
 )
 
@@ -43,13 +44,19 @@ class Retention:
     """By topic, after how many ms a record is surely gone; None is never, or not known."""
 
     deleted: Mapping[str, int | None]
-    changelog: str
-    changelog_ms: int | None
-    """After a removal, until neither the row nor the tombstone is left on the changelog."""
+    compacted: Mapping[str, int | None]
+    """By compacted topic, the changelog among them: after a removal, until neither what was removed
+    nor the tombstone is left."""
+
+    @property
+    def pushed_ms(self) -> int | None:
+        """How long the compacted topics need somebody to append to them after a removal."""
+        lasts = [ms for ms in self.compacted.values() if ms is not None]
+        return max(lasts) if len(lasts) == len(self.compacted) else None
 
     def holdings(self, at_ms: int) -> tuple[Remaining, ...]:
         """What may still hold records of a user erased at a time (Unix ms)."""
-        bounds = {**self.deleted, self.changelog: self.changelog_ms}
+        bounds = {**self.deleted, **self.compacted}
         return tuple(
             Remaining(topic, None if lasts is None else at_ms + lasts)
             for topic, lasts in bounds.items()
@@ -58,16 +65,14 @@ class Retention:
 
 async def read_configs(settings: Settings) -> Configs:
     """The settings of all topics with records of users. Raises `NoBrokerError`."""
-    return await configs(settings, [*holding_topics(settings), changelog_topic(settings.app_id)])
+    return await configs(settings, [*holding_topics(settings), *compacted_topics(settings)])
 
 
 def retention_of(settings: Settings, found: Configs) -> Retention:
     """What follows from the settings of the topics."""
-    changelog = changelog_topic(settings.app_id)
     return Retention(
         {name: deleted_after_ms(found.get(name)) for name in holding_topics(settings)},
-        changelog,
-        compacted_after_ms(found.get(changelog)),
+        {name: compacted_after_ms(found.get(name)) for name in compacted_topics(settings)},
     )
 
 
@@ -77,6 +82,11 @@ def holding_topics(settings: Settings) -> list[str]:
         CLICKS, PURCHASES, IMPRESSIONS, REQUESTS, RECOMMENDATIONS, DECISIONS, DEAD_LETTERS, ERASURES
     )  # fmt: skip
     return [topic_name(settings.topic_prefix, topic) for topic in topics]
+
+
+def compacted_topics(settings: Settings) -> list[str]:
+    """Topics with records of users that go by compaction, after a tombstone."""
+    return [profiles_topic(settings), changelog_topic(settings.app_id)]
 
 
 def deleted_after_ms(config: Mapping[str, str] | None) -> int | None:
@@ -115,6 +125,13 @@ def refuse_unsafe(settings: Settings, found: Configs) -> None:
         raise TopicsError(
             f"{changelog}: cleanup.policy is {policy}, which deletes the rows of users by their "
             "age; set it to compact"
+        )
+    profiles = profiles_topic(settings)
+    policy = found.get(profiles, {}).get("cleanup.policy", "compact")
+    if policy != "compact":
+        raise TopicsError(
+            f"{profiles}: cleanup.policy is {policy}, which deletes what users say of themselves "
+            "by its age; set it to compact"
         )
     others = [topic_name(settings.topic_prefix, topic) for topic in (REQUESTS, ERASURES)]
     for name in (*_applied(settings), *others):

@@ -33,6 +33,7 @@ from schemas import (
     ERASURES,
     IMPRESSIONS,
     ITEM_TRENDS,
+    PROFILES,
     PURCHASES,
     RECOMMENDATIONS,
     REQUESTS,
@@ -69,6 +70,7 @@ USER_TOPICS = (
     CLICKS,
     PURCHASES,
     IMPRESSIONS,
+    PROFILES,
     REQUESTS,
     ERASURES,
     RECOMMENDATIONS,
@@ -300,3 +302,8 @@ def source_topics(settings: Settings) -> dict[str, type[Click] | type[Purchase]]
         topic_name(settings.topic_prefix, CLICKS): Click,
         topic_name(settings.topic_prefix, PURCHASES): Purchase,
     }
+
+
+def profiles_topic(settings: Settings) -> str:
+    """Name of the topic of profiles: a source as those of events are, but compacted."""
+    return topic_name(settings.topic_prefix, PROFILES)

@@ -29,7 +29,7 @@ LOG_ERRORS = 3  # ONNX Runtime's severity scale: 0 verbose .. 4 fatal
 
 
 class TextEncoder:
-    """Texts in, unit-length vectors out; safe to call from one thread at a time."""
+    """Texts in, unit-length vectors out; safe to call from several threads at once."""
 
     def __init__(self, files: TextEncoderFiles, *, threads: int = 1) -> None:
         """Make an encoder of verified files, which it tries out.

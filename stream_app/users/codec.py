@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from stream_app.users.profile import profile_of
 from stream_app.users.shown import SHOWN_BYTES
 from stream_app.users.state import DIGEST_BYTES, EVENT_BYTES, ROW_VERSION, SEEN_BYTES, UserState
 
@@ -80,6 +81,8 @@ def _check(state: UserState) -> None:
     numbers = (state.events, state.late, state.duplicates, *state.offsets.values())
     if not 0 <= min(numbers) <= max(numbers) < _MOST:
         raise ValueError(f"user row is damaged: a counter or offset is not in 0..{_MOST}")
+    if state.profile:
+        profile_of(state)
     for name, blob, size in (
         ("history", state.history, EVENT_BYTES),
         ("seen", state.seen, SEEN_BYTES),

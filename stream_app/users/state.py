@@ -65,6 +65,8 @@ class Outcome(StrEnum):
     """Its offset was applied before: the state is unchanged."""
     DUPLICATE = "duplicate"
     """Its event id was applied before at another offset: only that offset is remembered."""
+    UNCHANGED = "unchanged"
+    """A withdrawal of what was not there: the state is unchanged, and remembers nothing of it."""
 
 
 class SourceEvent(msgspec.Struct, frozen=True, gc=False):
@@ -105,6 +107,7 @@ class UserState(
         "shown": "w",
         "served": "q",
         "last_list": "k",
+        "profile": "p",
     },
 ):
     """The row of a user. Read and written by `codec`; bounded whatever the user does."""
@@ -129,6 +132,8 @@ class UserState(
     duplicates: int = 0
     last_timestamp_ms: int = 0
     """Event time of the newest event in the ring."""
+    profile: bytes = b""
+    """A packed `users.profile.UserProfile`; empty where nothing is said of the user."""
     extra: dict[str, Any] = {}
     """Fields of a newer writer, kept for it."""
     shown: bytes = b""
@@ -170,6 +175,7 @@ def apply(state: UserState, event: SourceEvent) -> tuple[UserState, Outcome]:
             state.late,
             state.duplicates,
             event.timestamp_ms,
+            state.profile,
             state.extra,
             state.shown,
             state.served,
@@ -190,6 +196,7 @@ def apply(state: UserState, event: SourceEvent) -> tuple[UserState, Outcome]:
         state.late + 1,
         state.duplicates,
         state.last_timestamp_ms,
+        state.profile,
         state.extra,
         state.shown,
         state.served,

@@ -31,7 +31,7 @@ from stream_app.streaming import topics
 from stream_app.streaming.reading import TopicReader, topic_reader
 from stream_app.streaming.retention import deleted_after_ms, read_configs
 from stream_app.streaming.rows import unseal
-from stream_app.streaming.topics import changelog_topic, source_topics
+from stream_app.streaming.topics import changelog_topic, profiles_topic, source_topics
 from stream_app.users.codec import decode_state
 from stream_app.users.erasure import Erasure, begun_after, first_appended_ms
 from stream_app.verify.rows import Record
@@ -62,14 +62,16 @@ class Traces:
     rows: int = 0
     """Changelog records with a row from before."""
     tombstones: int = 0
+    profiles: int = 0
+    """Records of what the user said, from before."""
     new_rows: int = 0
     """Changelog records with a row that was begun after the request."""
     topics: dict[str, Held] = field(default_factory=dict)
 
     @property
     def gone(self) -> bool:
-        """Whether the compacted topic holds nothing from before."""
-        return not self.rows and not self.tombstones
+        """Whether the compacted topics hold nothing from before."""
+        return not self.rows and not self.profiles and not self.tombstones
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
@@ -83,7 +85,8 @@ class Traces:
         lines = [
             f"{self.user}: {asked}",
             f"{'ok' if not self.rows else 'LEFT':8} {self.rows:8} rows on the changelog",
-            f"{'ok' if not self.tombstones else 'LEFT':8} {self.tombstones:8} tombstones on it",
+            f"{'ok' if not self.profiles else 'LEFT':8} {self.profiles:8} profiles",
+            f"{'ok' if not self.tombstones else 'LEFT':8} {self.tombstones:8} tombstones on either",
         ]
         if self.new_rows:
             lines.append(f"{'note':8} {self.new_rows:8} rows that were begun after the request")
@@ -116,8 +119,8 @@ async def verify_erased(
         topic_name(settings.topic_prefix, DECISIONS),
         topic_name(settings.topic_prefix, DEAD_LETTERS),
     ]
-    changelog = changelog_topic(settings.app_id)
-    places = [(topic, number) for topic in (*aged, changelog) for number in range(partitions)]
+    compacted = (profiles_topic(settings), changelog_topic(settings.app_id))
+    places = [(topic, number) for topic in (*aged, *compacted) for number in range(partitions)]
     search = _Search(settings, users)
     async with topic_reader(settings, places) as reader:
         for topic, number in places:
@@ -139,6 +142,7 @@ class _Search:
 
     def __init__(self, settings: Settings, users: Iterable[str]) -> None:
         self._requests = topic_name(settings.topic_prefix, ERASURES)
+        self._profiles = profiles_topic(settings)
         self._letters = topic_name(settings.topic_prefix, DEAD_LETTERS)
         self._changelog = changelog_topic(settings.app_id)
         self._traces = {user.encode(): Traces(user) for user in users}
@@ -155,6 +159,8 @@ class _Search:
             return
         if topic == self._changelog:
             self._see_row(self._traces[user], number, record)
+            return
+        if topic == self._profiles and self._see_profile(self._traces[user], record):
             return
         if topic == self._requests:
             self._see_request(user, number, record)
@@ -194,6 +200,17 @@ class _Search:
             traces.new_rows += 1
         else:
             traces.rows += 1
+
+    def _see_profile(self, traces: Traces, record: Record) -> bool:
+        """Take in a tombstone, or a profile from before; False for one that was said later."""
+        erasure = self._erasures.get(traces.user.encode())
+        if record.value is None:
+            traces.tombstones += 1
+        elif erasure is None or erasure.covers(record.timestamp):
+            traces.profiles += 1
+        else:
+            return False
+        return True
 
     def _is_new(self, user: bytes, number: int, row: bytes) -> bool:
         erasure = self._erasures.get(user)

@@ -21,6 +21,9 @@ DEAD = 1
 """A dead letter names the event: it must not be in the row."""
 OPEN = 2
 """Whether it was rejected cannot be known yet: it may be in the row or not."""
+PROFILE = 4
+"""No event, but what was said of the user; `SourceEvent.item` is the digest of it, 0 for a
+withdrawal."""
 
 _PACKED = Struct("<IBBQqqqBBQH")
 _DTYPE = np.dtype(
@@ -94,6 +97,14 @@ class EventLog:
             weight,
             id_at,
             id_size,
+        )
+
+    def add_profile(
+        self, user: int, source: int, flags: int, offset: int, appended_ms: int, said: int
+    ) -> None:
+        """Append what was said of a user, by its digest."""
+        self._rows += _PACKED.pack(
+            user, source, flags | PROFILE, said, 0, offset, appended_ms, 0, 0, 0, 0
         )
 
     def forget_before(self, source: int, offset: int) -> None:

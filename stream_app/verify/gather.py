@@ -25,12 +25,18 @@ from schemas import (
 from schemas.codec import MAX_CLOCK_SKEW_MS
 from stream_app.settings import Settings
 from stream_app.streaming.reading import TopicReader
-from stream_app.streaming.topics import changelog_topic, impressions_topic, source_topics
+from stream_app.streaming.topics import (
+    changelog_topic,
+    impressions_topic,
+    profiles_topic,
+    source_topics,
+)
 from stream_app.verify.events import DEAD, OPEN, EventLog
 from stream_app.verify.gathered import NEVER_MS, Gathered, Source
 from stream_app.verify.impressions import Impressions
 from stream_app.verify.letters import Letters
 from stream_app.verify.lists import NOTHING, ListLog, decode_head
+from stream_app.verify.profiles import add_profile, is_push
 from stream_app.verify.report import Finding, Kind, Report
 from stream_app.verify.rows import Record, Rows
 from stream_app.verify.scope import Scope
@@ -47,6 +53,7 @@ def topics_read(settings: Settings) -> tuple[str, ...]:
     """Names of the topics that a check reads."""
     return (
         *source_topics(settings),
+        profiles_topic(settings),
         changelog_topic(settings.app_id),
         topic_name(settings.topic_prefix, RECOMMENDATIONS),
         topic_name(settings.topic_prefix, DEAD_LETTERS),
@@ -90,7 +97,11 @@ class Gatherer:
 
     def _empty(self, number: int, commits: Mapping[str, int]) -> Gathered:
         settings = self._settings
-        sources = [Source(topic, number, commits.get(f"{topic}/{number}")) for topic in self._kinds]
+        said = profiles_topic(settings)
+        sources = [
+            Source(topic, number, commits.get(f"{topic}/{number}"), profiles=topic == said)
+            for topic in (*self._kinds, said)
+        ]
         names = tuple(source.name for source in sources)
         topic = topic_name(settings.topic_prefix, IMPRESSIONS)
         commit, impressions = commits.get(f"{topic}/{number}"), None
@@ -263,7 +274,12 @@ class Gatherer:
             if found.erasures.covers(record):
                 self._report.notes["erased_events"] += 1
                 continue
+            if source.profiles and is_push(record):
+                continue
             try:
+                if source.profiles:
+                    add_profile(found, index, source, record)
+                    continue
                 message = _decode(self._kinds[source.topic], record)
             except RejectedMessage as rejected:
                 self._reject(found, source, record, rejected)

@@ -32,6 +32,9 @@ class Source:
     ended: bool = False
     """By the settings workers do not read it any more: what is behind the commit stays there."""
 
+    profiles: bool = False
+    """It holds what users say of themselves, and is compacted."""
+
     @property
     def name(self) -> str:
         """`topic/partition`."""

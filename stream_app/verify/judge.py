@@ -16,6 +16,7 @@ from stream_app.verify.events import DEAD, OPEN, Event
 from stream_app.verify.gathered import Gathered
 from stream_app.verify.impressions import without_impressions
 from stream_app.verify.lists import NOTHING, Coverage
+from stream_app.verify.profiles import events_only, said_findings, without_profiles
 from stream_app.verify.report import Finding, Kind, Report
 from stream_app.verify.rows import Valid
 
@@ -159,6 +160,7 @@ class Judge:
             ]
         yield from self._not_passed(user, expected, row.offsets, "the row has not passed it")
         yield from self._row_claims(user, row, valid)
+        yield from said_findings(user, row, passed)
         yield from self._compared(user, row, valid, passed, events)
         yield from self._covered(user, passed, self._coverage.get(index))
 
@@ -227,13 +229,14 @@ class Judge:
         passed: Sequence[Event],
         events: Sequence[Event],
     ) -> list[Finding]:
+        row, passed = without_profiles(row, self._found), events_only(passed)
         sources = self._found.sources
         # As many events as the row has counted: none of this user is hidden.
         whole = self._found.whole or row.events + row.duplicates == len(passed)
         begin_ms = (
             max(source.begin_ms for source in sources if source.start > 0) if not whole else 0
         )
-        dead = [event for event in events if event.flags & DEAD]
+        dead = [event for event in events_only(events) if event.flags & DEAD]
         case = Case(user, row, passed, dead, whole, begin_ms)
         if not whole:
             self._report.unchecked["users_with_hidden_events"] += 1
@@ -289,6 +292,6 @@ class Judge:
         row = self._of_events(row)
         yield from self._row_claims(user, row, valid)
         if self._found.whole and valid.removed_ms is None:
-            yield from compare(Case(user, row, ()))
+            yield from compare(Case(user, without_profiles(row, self._found), ()))
         else:
             self._report.unchecked["users_without_visible_events"] += 1

@@ -98,6 +98,7 @@ def _agent(app: faust.App, settings: Settings, partitions: int) -> None:
         receipts=topic_name(settings.topic_prefix, ERASURE_RECEIPTS),
         requests=topic_name(settings.topic_prefix, REQUESTS),
         decisions=topic_name(settings.topic_prefix, DECISIONS),
+        profiles=topics.profiles_topic(settings),
     )
     outputs = {
         name: app.topic(name, **RAW)

@@ -45,6 +45,7 @@ def make_engine(now_ms: int) -> Engine:
         receipts="erasure-receipts",
         requests="recommendation-requests",
         decisions="decisions",
+        profiles="profiles",
         clock_ms=lambda: now_ms,
     )
 

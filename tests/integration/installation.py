@@ -31,7 +31,7 @@ from stream_app.recommender import Recommender
 from stream_app.settings import Settings
 from stream_app.streaming.publisher import Publisher
 from stream_app.streaming.rows import Stamp, seal
-from stream_app.streaming.topics import changelog_topic, source_topics
+from stream_app.streaming.topics import changelog_topic, profiles_topic, source_topics
 from stream_app.users.codec import decode_state, encode_state
 from stream_app.users.erasure import Erasure
 from stream_app.users.state import UserState
@@ -53,6 +53,7 @@ class Installation:
         self.recommendations = topic_name(settings.topic_prefix, RECOMMENDATIONS)
         self.dead_letters = topic_name(settings.topic_prefix, DEAD_LETTERS)
         self.clicks, self.purchases = source_topics(settings)
+        self.profiles = profiles_topic(settings)
         self.erasures = topic_name(settings.topic_prefix, ERASURES)
         self.erased: dict[bytes, Erasure] = {}
         self.rows: dict[bytes, bytes | None] = {}
@@ -68,6 +69,7 @@ class Installation:
             receipts=topic_name(settings.topic_prefix, ERASURE_RECEIPTS),
             requests=topic_name(settings.topic_prefix, REQUESTS),
             decisions=topic_name(settings.topic_prefix, DECISIONS),
+            profiles=self.profiles,
         )
 
     def send(self, events: Sequence[Click | Purchase]) -> None:
@@ -103,15 +105,22 @@ class Installation:
         for record in records:
             self.positions[record.topic, record.partition] = record.offset + 1
         self.publish(outgoing)
+        if any(made.topic == self.profiles for made in outgoing):
+            self._pass_own_tombstones()
         if commit:
             self.commit()
+
+    def _pass_own_tombstones(self) -> None:
+        """A worker reads what it has removed from `profiles`, and does nothing with it."""
+        for record in read_full(self.settings, self.profiles):
+            self.positions[record.topic, record.partition] = record.offset + 1
 
     def source_records(self, *, reverse: bool = False) -> list[Record]:
         """Everything on the source topics, in about the order in which it was appended.
 
         `reverse`: all purchases before all clicks, which no checker can know.
         """
-        found = read_full(self.settings, self.clicks, self.purchases, self.erasures)
+        found = read_full(self.settings, self.clicks, self.purchases, self.profiles, self.erasures)
         if reverse:
             found.sort(key=lambda r: (r.topic == self.clicks, r.partition, r.offset))
         else:
@@ -131,7 +140,12 @@ class Installation:
         for row in work.rows:
             self.rows[row.key or b""] = row.value
             self.partition_of[row.key or b""] = row.partition
-        return [self._sealed(row) for row in work.rows] + work.lists + work.dead + work.receipts
+        return [self._sealed(row) for row in work.rows] + [
+            *work.lists,
+            *work.dead,
+            *work.receipts,
+            *work.forgotten,
+        ]
 
     def _sealed(self, row: Outgoing) -> Outgoing:
         if row.value is None:

@@ -96,7 +96,7 @@ def test_an_erased_user_is_gone_and_comes_back_new(settings, start_worker) -> No
     }
     assert held.keys() == {
         "clicks", "purchases", "impressions", "recommendation-requests", "recommendations",
-        "dead-letters", "decisions",
+        "dead-letters", "decisions", "profiles",
         "erasures",
         changelog_topic(settings.app_id),
     }  # fmt: skip

@@ -93,6 +93,11 @@ def test_a_click_over_http_changes_the_list_over_http(settings, start_worker, ga
     assert gateway.call("/v1/impressions", shown) == (200, {"sent": 1})
     assert gateway.call("/v1/impressions", {"user_id": "ann/1"})[0] == 400
     assert len(read(settings, "impressions")) == 1
+    said = {"user_id": "ann/1", "text": "the sea", "attributes": {"member": True}}
+    assert gateway.call("/v1/profiles", said) == (200, {"sent": 1})
+    assert gateway.call("/v1/profiles", {"user_id": "ann/1", "text": 5})[0] == 400
+    wait_for(lambda: states(settings)["ann/1"].profile != b"", "the profile in the row")
+    assert "no text encoder" in gateway.call(path + "&query=the+sea")[1]["degraded"]
     assert gateway.call("/health") == (200, "serving\n")
 
 

@@ -160,7 +160,7 @@ def test_what_is_left_of_a_user_before_and_after_compaction(
     code, (left,) = command(settings, "--erased", "user-0")
     assert code == 1
     assert left["rows"] > 0
-    assert (left["tombstones"], left["new_rows"], left["gone"]) == (1, 0, False)
+    assert (left["tombstones"], left["new_rows"], left["gone"]) == (2, 0, False)
     held = {topic.removeprefix(prefix): found for topic, found in left["topics"].items()}
     assert held.keys() == {
         "clicks", "purchases", "recommendation-requests", "recommendations", "dead-letters",
@@ -193,10 +193,12 @@ def test_what_is_left_of_a_user_before_and_after_compaction(
 def compact(installation: Installation, user: str) -> None:
     """As a worker does: append until the segment is closed and compacted, and then again."""
     settings = installation.settings
-    configure(
-        settings, installation.changelog,
-        min_compaction_lag_ms="0", max_compaction_lag_ms="500", delete_retention_ms="1000",
-    )  # fmt: skip
+    topics = (installation.changelog, installation.profiles)
+    for topic in topics:
+        configure(
+            settings, topic,
+            min_compaction_lag_ms="0", max_compaction_lag_ms="500", delete_retention_ms="1000",
+        )  # fmt: skip
     partition = installation.partition_of[user.encode()]
 
     async def run() -> None:
@@ -204,7 +206,7 @@ def compact(installation: Installation, user: str) -> None:
         deadline = loop.time() + 90
         while not (await verify_erased(settings, [user], lambda topic, records: None))[0].gone:
             assert loop.time() < deadline, "not compacted in 90 s"
-            empty = [Outgoing(installation.changelog, partition, NOBODY, None)]
+            empty = [Outgoing(topic, partition, NOBODY, None) for topic in topics]
             await asyncio.to_thread(installation.publish, empty)
             await asyncio.sleep(0.3)
 

@@ -39,6 +39,7 @@ def make_engine(
         receipts="erasure-receipts",
         requests="recommendation-requests",
         decisions="decisions",
+        profiles="profiles",
         holdings=lambda at_ms: (Remaining("clicks", at_ms + 1),),
         encoding=encoding,
         clock_ms=lambda: NOW,

@@ -49,6 +49,7 @@ def engine() -> Engine:
         receipts="erasure-receipts",
         requests="recommendation-requests",
         decisions="decisions",
+        profiles="profiles",
         holdings=lambda at_ms: (Remaining("clicks", at_ms + 1),),
         clock_ms=lambda: NOW,
     )

@@ -34,6 +34,7 @@ def make_engine(*filters: str, impressions: str | None = TOPIC, **options: Any) 
         erasures="erasures",
         receipts="erasure-receipts",
         requests="recommendation-requests",
+        profiles="profiles",
         clock_ms=lambda: NOW,
         **options,
     )

@@ -1,11 +1,13 @@
-"""Lines of `stream-app produce --items`."""
+"""Lines of `stream-app produce --items` and `--profiles`."""
 
 from __future__ import annotations
 
 import pytest
+from click.testing import CliRunner
 
-from schemas import Item, RejectedMessage
-from stream_app.cli.produce import parse_item
+from schemas import Item, Profile, RejectedMessage
+from stream_app.cli.produce import command, parse_item, parse_profile
+from stream_app.errors import UserError
 
 
 def test_a_line_is_what_is_said_of_an_item() -> None:
@@ -32,3 +34,14 @@ def test_a_delisted_item_is_a_line_of_its_own() -> None:
 def test_a_line_that_is_no_item_says_why(line, why) -> None:
     with pytest.raises((ValueError, RejectedMessage), match=why):
         parse_item(line)
+
+
+def test_a_line_is_what_is_said_of_a_user() -> None:
+    said = parse_profile('{"user_id": "ann", "text": "the sea", "attributes": {"age": 41}}')
+    assert said == ("ann", Profile(user_id="ann", text="the sea", attributes={"age": 41}))
+    assert parse_profile('{"user_id": "ann", "withdrawn": true}') == ("ann", None)
+
+
+def test_a_file_holds_items_or_profiles() -> None:
+    with pytest.raises(UserError, match="--items or --profiles, not both"):
+        CliRunner().invoke(command, ["--items", "--profiles"], catch_exceptions=False)

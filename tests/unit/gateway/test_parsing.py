@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from schemas import Click, Purchase
-from stream_app.gateway.parsing import JSON, LINES, BadRequestError, events_of, request_of
+from schemas import Click, Profile, Purchase
+from stream_app.gateway.parsing import (
+    JSON,
+    LINES,
+    BadRequestError,
+    events_of,
+    profiles_of,
+    request_of,
+)
 
 NOW = 1_700_000_000_000
 CLICK = b'{"user_id": "ann", "item_id": "318"}'
@@ -58,7 +65,8 @@ def test_an_address_becomes_a_request() -> None:
     [
         (
             [("n", "3")],
-            "unknown parameter 'n'; there are k, timeout_ms, scenario, explain, exclude, seed",
+            "unknown parameter 'n'; there are k, timeout_ms, scenario, query, explain, exclude, "
+            "seed",
         ),
         ([("k", "3"), ("k", "4")], "k is given twice"),
         ([("k", "-3")], "k is '-3'; it must be a number"),
@@ -73,4 +81,38 @@ def test_an_address_that_cannot_be_used_is_explained(
 ) -> None:
     with pytest.raises(BadRequestError) as error:
         request_of("ann", query, "r1", NOW)
+    assert message in str(error.value)
+
+
+def test_a_query_is_part_of_an_address() -> None:
+    request, _ = request_of("ann", [("query", "films about the sea")], "r1", NOW)
+    assert request.query == "films about the sea"
+    with pytest.raises(BadRequestError, match="length <= 1000"):
+        request_of("ann", [("query", "x" * 1001)], "r1", NOW)
+
+
+def test_what_is_said_of_users_is_an_object_an_array_or_lines() -> None:
+    said, withdrawn = (
+        b'{"user_id": "ann", "text": "the sea"}',
+        b'{"user_id": "bob", "withdrawn": true}',
+    )
+    ann = ("ann", Profile(user_id="ann", text="the sea"))
+    assert profiles_of(said, JSON) == [ann]
+    assert profiles_of(b"[%b, %b]" % (said, withdrawn), JSON) == [ann, ("bob", None)]
+    assert profiles_of(b"%b\n%b" % (withdrawn, said), LINES) == [("bob", None), ann]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"{}", "profile 1 of 1: `$.user_id` is missing"),
+        (b'{"user_id": "ann", "text": 5}', "Expected `str | null`, got `int` - at `$.text`"),
+        (b'{"user_id": "ann", "text": "%b"}' % (b"x" * 2001), "length <= 2000"),
+        (b'{"user_id": "ann", "withdrawn": true, "text": "x"}', "says nothing, but here 'text' is"),
+        (b'{"user_id": "ann", "attributes": {"a": {}}}', "attributes"),
+    ],
+)
+def test_what_is_no_profile_is_explained(body: bytes, message: str) -> None:
+    with pytest.raises(BadRequestError) as error:
+        profiles_of(body, JSON)
     assert message in str(error.value)

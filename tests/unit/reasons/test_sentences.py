@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from string import Formatter
 
+import msgspec
 import pytest
 
 from stream_app.errors import UserError
@@ -79,6 +80,16 @@ def test_demand_is_the_reason_when_it_decides_and_said_as_well_when_it_helps() -
     assert "demand" not in say(item(cause("1", 1.0), demand=0.2))
     filling = item(cause("1", 1.0), sources=("popular",))
     assert say(filling) == "It is among the most popular items and fills up your list."
+
+
+def test_what_the_user_says_is_the_reason_where_it_decides() -> None:
+    said, english = Part("profile", "profile", 1.0, 1.0, 0.6), Sentences("en", TITLES)
+    for causes in ((), (cause("1", 2.0),)):
+        made = msgspec.structs.replace(item(*causes), parts=(said,))
+        assert english.of(made) == "It is close to what you say you like."
+    less = msgspec.structs.replace(said, share=0.4)
+    made = msgspec.structs.replace(item(cause("1", 2.0)), parts=(less,))
+    assert "Toy Story" in english.of(made)
 
 
 def test_chinese() -> None:

@@ -24,6 +24,7 @@ from schemas import (
     Item,
     ItemTrend,
     ItemVector,
+    Profile,
     Purchase,
     RankedItem,
     Recommendation,
@@ -101,6 +102,7 @@ EXAMPLES = {
         causes=("",),
         quotas=((1, b"\x01"),),
     ),
+    "Profile": Profile(user_id="u1", text="Dark science fiction", attributes={"member": True}),
     "Scenario": Scenario(
         name="home", weights={"popularity": 0.5}, sources={"trending": 0}, filters=("bought",)
     ),

@@ -26,6 +26,7 @@ from schemas import (
     ItemTrend,
     ItemVector,
     Pin,
+    Profile,
     Purchase,
     RankedItem,
     Recommendation,
@@ -42,6 +43,7 @@ from schemas import (
     decode_impression,
     decode_item,
     decode_output,
+    decode_profile,
     decode_request,
     decode_rule,
     decode_scenario,
@@ -223,6 +225,16 @@ RELEASED: dict[str, dict[str, msgspec.Struct]] = {
             experiment=Experiment("weights", "b"),
             degraded="why not",
         ),
+        "profile_minimal": Profile(user_id="u1"),
+        "profile_full": Profile(
+            user_id="user-é",
+            text="Dark science fiction.\nNo musicals!",
+            attributes={"country": "NZ", "age": 41, "share": 0.5, "member": True},
+            timestamp_ms=1_700_000_000_123,
+        ),
+        "recommendation_request_query": RecommendationRequest(
+            user_id="u1", request_id="q-1", query="films about the sea"
+        ),
         "item_minimal": Item(item_id="i1"),
         "item_full": Item(
             item_id="item/7",
@@ -303,6 +315,7 @@ SAMPLES = [
 # How messages of compacted topics are read, and the field that is their key.
 KEYED = {
     Item: (decode_item, "item_id"),
+    Profile: (decode_profile, "user_id"),
     Rule: (decode_rule, "rule_id"),
     Scenario: (decode_scenario, "name"),
     ExperimentSpec: (decode_experiment, "name"),

@@ -1,12 +1,15 @@
 """What is acknowledged of an earlier assignment counts for nothing."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 
 from stream_app.streaming.consumer import SafeConsumer
+from stream_app.streaming.exits import ExitCode
 
 
 class Message(NamedTuple):
@@ -33,3 +36,24 @@ def test_an_acknowledgement_counts_in_its_own_generation(consumer, generation, c
 def test_no_rebalance_waits_for_an_event_of_an_earlier_assignment(consumer) -> None:
     consumer.ack(OLD)
     assert not consumer.unacked
+
+
+@pytest.mark.parametrize(("topic", "passes"), [("profiles", True), ("clicks", False)])
+def test_a_hole_is_what_compaction_leaves_or_ends_the_worker(
+    consumer, monkeypatch, topic: str, passes: bool
+) -> None:
+    consumer.transport = SimpleNamespace(compacted=("profiles",))
+    taken, ended = [], []
+
+    async def gap(self, *place: object) -> None:
+        taken.append(place)
+
+    async def whole(*_: object) -> bool:
+        return False
+
+    monkeypatch.setattr(driver.Consumer, "_add_gap", gap)
+    monkeypatch.setattr(SafeConsumer, "is_truncated", whole)
+    monkeypatch.setattr("stream_app.streaming.consumer.die", lambda code, *_: ended.append(code))
+    place = TP(topic, 0), 4, 9
+    asyncio.run(consumer._add_gap(*place))
+    assert (taken, ended) == (([place], []) if passes else ([], [ExitCode.OFFSET_HOLE]))

@@ -28,7 +28,11 @@ Configs = dict[str, dict[str, str]]
 def as_created() -> Configs:
     """What a broker answers about topics that `stream-app topics create` has made."""
     made = {
-        topic_name("shop.", topic): {"segment.ms": str(SEGMENT_MS), **topic.config()}
+        topic_name("shop.", topic): {
+            "segment.ms": str(SEGMENT_MS),
+            "min.compaction.lag.ms": "0",
+            **topic.config(),
+        }
         for topic in TOPICS
     }
     made[changelog_topic("app")] = {"segment.ms": str(SEGMENT_MS), **changelog_config()}
@@ -41,10 +45,11 @@ def test_the_topics_as_they_are_created_have_no_problem() -> None:
 
 def test_a_receipt_names_every_topic_with_records_of_users() -> None:
     held = {left.topic: left.until_ms for left in retention_of(SETTINGS, as_created()).holdings(5)}
-    assert held.keys() == {*holding_topics(SETTINGS), "app-users-changelog"}
+    assert held.keys() == {*holding_topics(SETTINGS), "shop.profiles", "app-users-changelog"}
     assert held["shop.clicks"] == 5 + 7 * DAY_MS + SEGMENT_MS + BROKER_MS
     lag_ms = DAY_MS + PUSH_MS + BROKER_MS
     assert held["app-users-changelog"] == 5 + 3 * lag_ms + DAY_MS
+    assert held["shop.profiles"] == held["app-users-changelog"]
 
 
 def test_what_the_broker_does_not_tell_has_no_known_end() -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -212,3 +213,13 @@ def test_without_the_package_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setitem(__import__("sys").modules, "tokenizers", None)
     with pytest.raises(TextError, match=r"pip install 'stream-app\[text\]'"):
         TextEncoder.load(path)
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    """A worker reads items in one thread, profiles and queries in another."""
+    texts = [[f"text {thread} {number}" for number in range(40)] for thread in range(4)]
+    expected = [ENCODER.encode(one) for one in texts]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            for found, wanted in zip(pool.map(ENCODER.encode, texts), expected, strict=True):
+                np.testing.assert_array_equal(found, wanted)

@@ -39,17 +39,6 @@ SENTENCES = [
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The default encoder, exported once by the command."""
-    torch.set_num_threads(1)
-    out = tmp_path_factory.mktemp("text") / "encoder"
-    result = CliRunner().invoke(command, ["export", "--out", str(out)], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    assert "licence Apache-2.0" in result.output
-    return out
-
-
-@pytest.fixture(scope="module")
 def encoder(exported: Path) -> TextEncoder:
     return TextEncoder.load(exported)
 
