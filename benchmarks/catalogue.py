@@ -31,6 +31,7 @@ from benchmarks.worker import BUNDLE, PARTITIONS
 from schemas import RECOMMENDATIONS, Click, Item, Recommendation, decode_output
 from stream_app.broker import EmbeddedKafka
 from stream_app.demo.session import free_port, worker_process
+from stream_app.plan import Plan
 from stream_app.recommender import Recommender
 from stream_app.settings import Settings
 from stream_app.streaming import topics
@@ -59,7 +60,7 @@ def personal_release(folder: Path) -> Path:
 
 def items_with_users(bundle: Path, encoder: TextEncoder, count: int) -> list[tuple[Item, str]]:
     """New items, and for each a movie after which a new user is shown it."""
-    recommender = Recommender.load(bundle, filters=())
+    recommender = Recommender.load(bundle, plan=Plan(filters=()))
     loaded = recommender.bundle
     with MOVIES.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

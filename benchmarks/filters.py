@@ -22,6 +22,7 @@ from agents.engine import Engine, Record
 from benchmarks.recommender import full_rows, measure, random_bundle
 from schemas import Click, Impression, Purchase
 from stream_app.bundle import load_bundle
+from stream_app.plan import Plan
 from stream_app.recommender import Recommender
 from stream_app.users import decode_state, encode_state, item_hash
 from stream_app.users.shown import SHOWN_LENGTH, SourceImpression, apply_impression, with_list
@@ -106,7 +107,9 @@ def main() -> None:
     options = parser.parse_args()
     random = np.random.default_rng(0)
     bundle = load_bundle(options.bundle) if options.bundle else random_bundle(options.items, random)
-    made = {name: Recommender(bundle, filters=filters) for name, filters in TRIED.items()}
+    made = {
+        name: Recommender(bundle, plan=Plan(filters=filters)) for name, filters in TRIED.items()
+    }
     names = bundle.catalog.ids
     plain = full_rows(made[BEFORE], options.users, random)
     rows = {name: with_rings(plain, names, TRIED[name], random) for name in made}

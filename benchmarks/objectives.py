@@ -18,6 +18,7 @@ import numpy as np
 from benchmarks.recommender import full_rows, measure, random_bundle
 from stream_app.bundle import ActionHead, Bundle, load_bundle
 from stream_app.objectives import Objectives
+from stream_app.plan import Plan
 from stream_app.recommender import Recommender
 from stream_app.users import ACTIONS
 
@@ -54,7 +55,7 @@ def main() -> None:
     random = np.random.default_rng(0)
     bundle = load_bundle(options.bundle) if options.bundle else random_bundle(options.items, random)
     bundle = with_head(bundle)
-    made = {name: Recommender(bundle, objectives=one) for name, one in TRIED.items()}
+    made = {name: Recommender(bundle, plan=Plan(objectives=one)) for name, one in TRIED.items()}
     rows = full_rows(made[PLAIN], options.users, random)
     spent: dict[str, list[dict[str, float]]] = {name: [] for name in made}
     for turn in range(1 + options.rounds):

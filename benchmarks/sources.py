@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.recommender import full_rows, measure, random_bundle
 from schemas import Item, ItemTrend
 from stream_app.bundle import Bundle, load_bundle
-from stream_app.plan import named
+from stream_app.plan import Plan, named
 from stream_app.ranking import Proposal, UserBatch
 from stream_app.ranking.plugins import Checked
 from stream_app.ranking.wiring import ARRIVALS, RELATED
@@ -46,7 +46,7 @@ class Fixed:
 def recommenders(make_bundle: Callable[[], Bundle]) -> dict[str, Recommender]:
     """One for each row of the table; they share no catalogue."""
     made = {
-        name: Recommender(make_bundle(), sources=named(sources))
+        name: Recommender(make_bundle(), plan=Plan(sources=named(sources)))
         for name, sources in {
             USUAL: {},
             "without personal": {"personal": 0},

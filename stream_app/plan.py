@@ -71,6 +71,23 @@ class Plan:
         return int(limits.get(source, limits.get(EVERY_OTHER, usual)))
 
 
+USUAL = Plan()
+
+
+def parse_weights(text: str) -> Named:
+    """Factors from text like `transition=0.5 popularity=2`; raises `PlanError`."""
+    factors: dict[str, float] = {}
+    for part in text.replace(",", " ").split():
+        name, _, number = part.partition("=")
+        try:
+            factors[name] = float(number)
+        except ValueError:
+            name = ""
+        if not name:
+            raise PlanError(f"{part!r} is no weight: write the name of a scorer, = and a number")
+    return named(factors)
+
+
 def parse_sources(text: str) -> Named:
     """Limits from text like `similar=48 trending=0`; raises `PlanError`."""
     limits: dict[str, float] = {}

@@ -8,14 +8,12 @@ print([item.item_id for item in lists[0].items])
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from schemas.decisions import Decision
 from schemas.messages import (
@@ -30,17 +28,17 @@ from schemas.messages import (
 from schemas.profiles import Profile
 from stream_app.advance import Advancer, UserUpdate
 from stream_app.answers import Answer, Answers, Asked
+from stream_app.applying import NEW, Applier
 from stream_app.bundle import Bundle, load_bundle
 from stream_app.decisions import decision_of, is_kept
 from stream_app.errors import UserError
 from stream_app.filter_names import SERVED, check_remembered, remembers
 from stream_app.listing import Lists, Made
 from stream_app.live_catalogue import CatalogueStatus, LiveCatalogue
-from stream_app.objectives import Objectives
-from stream_app.plan import DEFAULT_FILTERS, EXPLORATION, NEXT_EVENT, Named, Plan
+from stream_app.memory import RowsInMemory
+from stream_app.plan import USUAL, Plan
 from stream_app.profiles import Profiles
 from stream_app.ranking import LiveStores, Pipelines, SeenIndex
-from stream_app.ranking.live import caps
 from stream_app.reasons import Explainer, Explanation, explained
 from stream_app.retrieval import LiveIndex
 from stream_app.rules import RuleBook
@@ -49,9 +47,7 @@ from stream_app.source_messages import (
     ProfileMessage,
     ShownMessage,
     SourceMessage,
-    profile_change,
     rec_id,
-    source_event,
     source_impression,
     trigger,
 )
@@ -62,18 +58,11 @@ from stream_app.users.features import FEATURES
 from stream_app.users.shown import apply_impression, before_last_list
 from stream_app.users.state import (
     Outcome,
-    SourceEvent,
     UserState,
-    events_of,
-    newest_events,
 )
 
 __all__ = ["NEW", "Processed", "ProfileMessage", "Recommender", "SourceMessage"]
 
-# Users whose rows `recommend` keeps: 25 MB of full rows.
-_USERS_IN_MEMORY = 10_000
-# Taken into the history, or too old for it: it happened either way.
-NEW = frozenset({Outcome.APPLIED, Outcome.LATE, Outcome.TOO_LATE})
 _NOT_FINITE = "the encoder gave a vector that is not finite; made without it"
 
 
@@ -103,24 +92,19 @@ class Recommender:
         bundle: Bundle,
         *,
         k: int = 10,
-        filters: Sequence[str] = DEFAULT_FILTERS,
-        objectives: Objectives = NEXT_EVENT,
-        sources: Named = (),
-        exploration: float = EXPLORATION,
+        plan: Plan = USUAL,
         clock: Callable[[], int] | None = None,
         room: int | None = None,
         decisions: float = 0.0,
         text_encoder: TextEncoder | None = None,
     ) -> None:
-        """Lists hold `k` items and leave out what `filters` (names) forbid.
+        """Lists hold `k` items and are made as `plan` says, unless scenarios say otherwise.
 
-        `objectives` are what they should be good at beside the next event; `sources` are limits of
-        sources by name, `exploration` is the share of lists with a new arrival; `clock` gives the
-        Unix ms of lists, at which items are available; at most `room` items that the release does
-        not have may join. Of a share `decisions` of all lists it is kept what they were made from.
-        `text_encoder` reads profiles and queries. Raises UserError for an unknown filter or
-        source, for values of actions where the bundle has no action head, and for a text encoder
-        that the bundle was not trained with.
+        `clock` gives the Unix ms of lists, at which items are available; at most `room` items that
+        the release does not have may join. Of a share `decisions` of all lists it is kept what
+        they were made from. `text_encoder` reads profiles and queries. Raises UserError for a
+        source or weight that does not exist, for values of actions where the bundle has no action
+        head, and for a text encoder that the bundle was not trained with.
         """
         spec = bundle.manifest.encoder
         needed = spec.features
@@ -139,31 +123,28 @@ class Recommender:
         )
         self._seen = SeenIndex(bundle.catalog)
         self._live = LiveStores.of(bundle, self.catalogue.table)
+        self._applier = Applier(
+            self._advancer, bundle.catalog, self._live, bundle.manifest.ranking.lags
+        )
         self.trends = SharedTrends(bundle.catalog, self._live, bundle.release)
         """Counts of all workers; takes records of them between two calls, in the same thread."""
         self._profiles = Profiles(bundle, text_encoder)
         self._k = k
         self._kept_share = decisions
         self._pipelines = Pipelines(bundle, self._live)
-        plan = Plan(
-            filters=tuple(filters),
-            objectives=objectives,
-            sources=sources,
-            exploration=exploration,
-        )
         self._pipelines.get(plan, k)
         rules = RuleBook(bundle.catalog, self.catalogue.table, bundle.priors.popularity)
         self.treatments = Treatments(self.catalogue.table, plan, self._check, rules)
         """Scenarios, experiments and rules; takes records between two calls, in the same thread."""
-        self._filters = tuple(filters)
-        self._remembers_lists = remembers(filters, SERVED)
+        self._filters = plan.filters
+        self._remembers_lists = remembers(plan.filters, SERVED)
         self._lists = Lists(
             bundle.catalog, self._pipelines, self.treatments, self._seen, self._profiles, k
         )
         self._answers = Answers(self._advancer, self._profiles, self._lists)
         manifest = bundle.manifest
         self._model = ServingModel(manifest.name, manifest.version, bundle.encoder.backend)
-        self._memory: OrderedDict[str, UserState] = OrderedDict()
+        self._memory = RowsInMemory()
         self._offsets = count()
 
     @classmethod
@@ -172,10 +153,7 @@ class Recommender:
         bundle: Path | str,
         *,
         k: int = 10,
-        filters: Sequence[str] = DEFAULT_FILTERS,
-        objectives: Objectives = NEXT_EVENT,
-        sources: Named = (),
-        exploration: float = EXPLORATION,
+        plan: Plan = USUAL,
         clock: Callable[[], int] | None = None,
         backend: str = "auto",
         index: str = "auto",
@@ -187,10 +165,7 @@ class Recommender:
         return cls(
             loaded,
             k=k,
-            filters=filters,
-            objectives=objectives,
-            sources=sources,
-            exploration=exploration,
+            plan=plan,
             clock=clock,
             text_encoder=reader,
         )
@@ -210,7 +185,7 @@ class Recommender:
         messages = [SourceMessage(event, "memory", 0, next(self._offsets)) for event in events]
         users = {event.user_id for event in events}
         processed = self.process(messages, {user: memory.get(user) for user in users})
-        self._keep(processed.states)
+        self._memory.keep(processed.states)
         return processed.recommendations
 
     def introduce(self, *profiles: Profile) -> list[Recommendation]:
@@ -221,7 +196,7 @@ class Recommender:
         ]
         states = {one.user_id: self._memory.get(one.user_id) for one in said}
         processed = self.process((), states, said)
-        self._keep(processed.states)
+        self._memory.keep(processed.states)
         return processed.recommendations
 
     def show(self, *impressions: Impression) -> None:
@@ -230,14 +205,7 @@ class Recommender:
             source = ShownMessage(impression, "shown in memory", 0, next(self._offsets))
             state = self._memory.get(impression.user_id) or UserState()
             state, _ = apply_impression(state, source_impression(source))
-            self._keep({impression.user_id: state})
-
-    def _keep(self, states: Mapping[str, UserState]) -> None:
-        for user, state in states.items():
-            self._memory[user] = state
-            self._memory.move_to_end(user)
-        while len(self._memory) > _USERS_IN_MEMORY:
-            self._memory.popitem(last=False)
+            self._memory.keep({impression.user_id: state})
 
     def answer(self, *requests: RecommendationRequest) -> list[Recommendation]:
         """A list for each request, of the users whose rows `recommend` keeps."""
@@ -335,8 +303,8 @@ class Recommender:
         before.
         """
         began = time.thread_time()
-        updates, outcomes = self._apply(messages, states)
-        said = self._introduce(profiles, states, updates)
+        updates, outcomes = self._applier.apply(messages, states)
+        said = self._applier.introduce(profiles, states, updates)
         applied = time.thread_time()
         self._advancer.advance(updates.values())
         self._profiles.read(updates.values())
@@ -355,79 +323,6 @@ class Recommender:
             remember(updates, made, repeated)
         rows = {user: update.state for user, update in updates.items()}
         return Processed(rows, made, outcomes, said, stages, decisions)
-
-    def _introduce(
-        self,
-        profiles: Sequence[ProfileMessage],
-        states: Mapping[str, UserState | None],
-        updates: dict[str, UserUpdate],
-    ) -> list[Outcome]:
-        """Bring profiles into the rows; a user for whom that changes nothing is not updated."""
-        outcomes = []
-        for source in profiles:
-            user_id = source.user_id
-            update = updates.get(user_id) or self._advancer.begin(states.get(user_id))
-            outcomes.append(update.take_profile(profile_change(source)))
-            if outcomes[-1] is not Outcome.UNCHANGED:
-                updates[user_id] = update
-        return outcomes
-
-    def _apply(
-        self, messages: Sequence[SourceMessage], states: Mapping[str, UserState | None]
-    ) -> tuple[dict[str, UserUpdate], list[Outcome]]:
-        """Bring events into the rows, and let the live counts learn from the new ones."""
-        updates: dict[str, UserUpdate] = {}
-        outcomes: list[Outcome] = []
-        events: list[SourceEvent] = []
-        previous: list[bytes] = []
-        lags = self.bundle.manifest.ranking.lags
-        learned: list[bool] = []
-        trending: list[bool] = []
-        for source in messages:
-            user_id = source.message.user_id
-            update = updates.get(user_id)
-            if update is None:
-                update = updates[user_id] = self._advancer.begin(states.get(user_id))
-            event = source_event(source)
-            before = update.state
-            outcome = update.take(event)
-            outcomes.append(outcome)
-            events.append(event)
-            applied = outcome is Outcome.APPLIED
-            previous.append(newest_events(before.history if applied else b"", lags))
-            learned.append(outcome in NEW and caps.is_new(before, event))
-            trending.append(learned[-1] and not caps.in_burst(before, event))
-        self._learn(messages, events, previous, learned, trending)
-        return updates, outcomes
-
-    def _learn(
-        self,
-        messages: Sequence[SourceMessage],
-        events: list[SourceEvent],
-        previous: list[bytes],
-        learned: list[bool],
-        trending: list[bool],
-    ) -> None:
-        """Teach the live stores what is no repetition; `trending` of it, the trends as well."""
-        catalog = self.bundle.catalog
-        items = catalog.lookup(np.array([event.item for event in events], np.uint64))
-        chosen, trends = np.array(learned, np.bool_), np.array(trending, np.bool_)
-        for place in np.flatnonzero(trends & (items < 0)).tolist():
-            items[place] = catalog.index_or_add(messages[place].message.item_id)
-        pasts = np.ascontiguousarray(events_of(b"".join(previous))["item"])
-        before = catalog.lookup(pasts).reshape(len(events), self.bundle.manifest.ranking.lags)[
-            :, ::-1
-        ]
-        times = np.array([event.timestamp_ms for event in events], np.int64)
-        partitions = np.array([source.partition for source in messages], np.int64)
-        self._live.learn(
-            len(catalog),
-            before[chosen],
-            items[chosen],
-            times[chosen],
-            trends[chosen],
-            partitions[chosen],
-        )
 
     def _recommend(
         self,

@@ -26,10 +26,7 @@ def serving(settings: Settings) -> Recommender:
     return Recommender(
         bundle,
         k=settings.list_length,
-        filters=settings.filter_names,
-        objectives=settings.objectives,
-        sources=settings.plan.sources,
-        exploration=settings.exploration,
+        plan=settings.plan,
         room=settings.catalogue_room,
         decisions=settings.decisions,
     )

@@ -17,7 +17,7 @@ from typing import Any, get_type_hints
 from stream_app import access
 from stream_app.errors import UserError
 from stream_app.objectives import Objectives, ObjectivesError
-from stream_app.plan import EXPLORATION, Plan, PlanError, parse_sources
+from stream_app.plan import EXPLORATION, Plan, PlanError, parse_sources, parse_weights
 from stream_app.secret import Secret
 
 ENVIRONMENT_PREFIX = "STREAM_APP_"
@@ -91,6 +91,11 @@ class Settings:
         "",
         "the most items that sources of candidates propose where it is not as usual, "
         "`similar=48 trending=0`; 0 leaves one out",
+    )
+    weights: str = _setting(
+        "",
+        "by what the release's weights of scorers are multiplied where it is not 1, "
+        "`transition=0.5 popularity=2`",
     )
     exploration: float = _setting(
         EXPLORATION, "share of the lists of which one place goes to a new arrival, 0 to 1"
@@ -199,6 +204,7 @@ class Settings:
         return Plan(
             filters=self.filter_names,
             objectives=self.objectives,
+            weights=parse_weights(self.weights),
             sources=parse_sources(self.sources),
             exploration=self.exploration,
         )

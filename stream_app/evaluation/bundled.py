@@ -13,7 +13,7 @@ from stream_app.evaluation.protocols import LEAVE_ONE_OUT, Split
 from stream_app.evaluation.replay import RecommenderLists, past_rows
 from stream_app.evaluation.run import LiveMethod
 from stream_app.objectives import Objectives
-from stream_app.plan import DEFAULT_FILTERS, NEXT_EVENT
+from stream_app.plan import DEFAULT_FILTERS, NEXT_EVENT, Plan
 from stream_app.recommender import Recommender
 from stream_app.users.features import event_gaps, sequence_features
 from stream_app.users.state import HISTORY_LENGTH
@@ -63,7 +63,7 @@ def replayed_bundle(
 
     def make(split: Split) -> RecommenderLists:
         filters = () if split.repeats else DEFAULT_FILTERS
-        made = Recommender(bundle, k=k, filters=filters, objectives=objectives)
+        made = Recommender(bundle, k=k, plan=Plan(filters=filters, objectives=objectives))
         return RecommenderLists(made, past_rows(split.past))
 
     return LiveMethod(name, make)

@@ -13,7 +13,7 @@ from stream_app.catalog import Catalog, ItemTable
 from stream_app.errors import UserError
 from stream_app.filter_names import parse_filter
 from stream_app.objectives import Objectives
-from stream_app.plan import EVERY_OTHER, Plan
+from stream_app.plan import EVERY_OTHER, USUAL, Plan
 from stream_app.ranking import plugins
 from stream_app.ranking.batch import Indices
 from stream_app.ranking.filters import Bought, Clicked, Excluded, Served, Shown
@@ -55,7 +55,6 @@ from stream_app.retrieval import Neighbours, Within
 FILTERS: dict[str, type[Bought] | type[Clicked] | type[Shown] | type[Served]] = {
     one.name: one for one in (Bought, Clicked, Shown, Served)
 }
-USUAL = Plan()
 
 # Deep enough that a list is left when most of the nearest items were seen already: on MovieLens,
 # where users have hundreds, 160 finds one hit in 300 more.

@@ -21,7 +21,7 @@ def test_a_worker_makes_the_lists_that_its_settings_ask_for(settings, start_work
     wait_for(lambda: len(lists(settings)) == 2, "an answer")
     after, asked = ([item.item_id for item in made.items] for made in lists(settings))
     plain, expected = (
-        Recommender.load(settings.bundle, objectives=one.objectives) for one in (settings, chosen)
+        Recommender.load(settings.bundle, plan=one.plan) for one in (settings, chosen)
     )
     assert after == [item.item_id for item in expected.recommend([click])[0].items]
     assert after != [item.item_id for item in plain.recommend([click])[0].items]

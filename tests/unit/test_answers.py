@@ -8,6 +8,7 @@ import pytest
 
 from schemas import Click, Recommendation, RecommendationRequest
 from stream_app.objectives import Objectives
+from stream_app.plan import Plan
 from stream_app.recommender import Recommender
 
 BUNDLE = Path(__file__).parents[2] / "examples" / "movielens" / "bundle"
@@ -102,7 +103,7 @@ def test_an_item_nobody_knows_changes_nothing(recommender: Recommender) -> None:
 @pytest.mark.parametrize("k", [10, 30])
 def test_objectives_hold_for_lists_that_are_asked_for(k: int) -> None:
     plain, diverse = (
-        Recommender.load(BUNDLE, clock=lambda: NOW, objectives=objectives)
+        Recommender.load(BUNDLE, clock=lambda: NOW, plan=Plan(objectives=objectives))
         for objectives in (Objectives(), Objectives(diversity=8))
     )
     click = Click(user_id="ann", item_id="50", timestamp_ms=NOW)

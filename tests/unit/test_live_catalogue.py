@@ -11,7 +11,7 @@ from small_text import small_text_encoder
 
 from schemas import Click, Item, ItemVector, RecommendationRequest
 from stream_app.bundle.text import TextProjector, TextSpec
-from stream_app.ranking.wiring import USUAL
+from stream_app.plan import USUAL
 from stream_app.recommender import Recommender
 from stream_app.text import Projection
 from stream_app.text.items import content_of, read_items

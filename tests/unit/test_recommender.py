@@ -15,6 +15,7 @@ from small_release import DIM, STATE_SIZE, LinearEncoder, small_release
 from schemas.messages import Click, Purchase, Recommendation, Trigger
 from stream_app.bundle import Bundle
 from stream_app.errors import UserError
+from stream_app.plan import Plan
 from stream_app.recommender import Recommender, SourceMessage
 from stream_app.users import (
     HISTORY_LENGTH,
@@ -268,7 +269,7 @@ def test_five_lines_in_a_notebook() -> None:
 
 
 def test_repeats_are_allowed_where_the_filters_say_so() -> None:
-    engine = recommender(k=40, filters=("bought",))
+    engine = recommender(k=40, plan=Plan(filters=("bought",)))
     bought = SourceMessage(
         Purchase(user_id="ann", item_id="item-2", timestamp_ms=2), "purchases", 0, 0
     )

@@ -14,6 +14,7 @@ from schemas import Scenario
 from schemas.messages import Click, Recommendation, RecommendationRequest
 from stream_app.answers import Asked
 from stream_app.decisions import replay
+from stream_app.plan import Plan
 from stream_app.recommender import Recommender, SourceMessage
 from stream_app.users import Outcome, UserState
 
@@ -26,7 +27,7 @@ MINUTE_MS = 60_000
 
 
 def recommender(filters: Sequence[str] = FILTERS) -> Recommender:
-    return Recommender(RELEASE, k=5, filters=filters, clock=lambda: 0)
+    return Recommender(RELEASE, k=5, plan=Plan(filters=filters), clock=lambda: 0)
 
 
 def click(user: str, item: int, minute: float, offset: int, **fields: object) -> SourceMessage:
@@ -167,7 +168,7 @@ def test_any_replayed_suffix_in_any_batches_gives_the_same_rows(
 
 def test_what_was_served_is_no_candidate_of_a_decision_and_the_list_is_made_again_from_it() -> None:
     filters = (*FILTERS, "shown:1h")
-    engine = Recommender(RELEASE, k=5, filters=filters, clock=lambda: 0, decisions=1.0)
+    engine = Recommender(RELEASE, k=5, plan=Plan(filters=filters), clock=lambda: 0, decisions=1.0)
     states: dict[str, UserState] = {}
     batches = [[click("ann", n, n, n)] for n in (0, 1, 1, 2)]
     batches[2] = [click("ann", 1, 1, 1), click("ann", 0, 0, 0)]  # read again, in another batch

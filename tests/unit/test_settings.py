@@ -65,3 +65,11 @@ def test_limits_of_sources_and_exploration_are_read() -> None:
         Settings(sources="similar")
     with pytest.raises(SettingsError, match="exploration is 2"):
         Settings(exploration=2)
+
+
+def test_weights_are_factors_by_scorer() -> None:
+    plan = Settings(weights="transition=0.5, popularity=2").plan
+    assert plan.weights == (("popularity", 2.0), ("transition", 0.5))
+    for wrong in ("transition", "=2", "transition=much", "transition=-1"):
+        with pytest.raises(SettingsError, match="weight"):
+            Settings(weights=wrong)

@@ -14,6 +14,7 @@ import schemas
 from agents.engine import Engine, Record, Work
 from schemas import Click, DeadLetter, ErasureRequest, Impression, Purchase, Recommendation
 from stream_app.bundle import load_bundle
+from stream_app.plan import Plan
 from stream_app.recommender import Recommender
 from stream_app.users.codec import decode_state
 from stream_app.users.ids import item_hash
@@ -24,7 +25,7 @@ LOADED = load_bundle(BUNDLE)
 
 def make_engine(*filters: str, impressions: str | None = TOPIC, **options: Any) -> Engine:
     return Engine(
-        Recommender(LOADED, filters=("bought", "clicked", *filters), clock=lambda: NOW),
+        Recommender(LOADED, plan=Plan(filters=("bought", "clicked", *filters)), clock=lambda: NOW),
         sources={"clicks": Click, "purchases": Purchase},
         impressions=impressions,
         changelog="changelog",

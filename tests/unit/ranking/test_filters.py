@@ -11,6 +11,7 @@ from schemas import Click, Purchase
 from stream_app.catalog import Catalog
 from stream_app.errors import UserError
 from stream_app.filter_names import FilterName, parse_filter
+from stream_app.plan import Plan
 from stream_app.ranking import SeenIndex, user_batch
 from stream_app.ranking.filters import Bought, Clicked, Excluded
 from stream_app.recommender import Recommender
@@ -123,10 +124,10 @@ def test_through_the_recommender(filters: tuple[str, ...], back: set[str]) -> No
         Purchase(user_id="ann", item_id="296", timestamp_ms=1),
         Click(user_id="ann", item_id="593", timestamp_ms=90 * DAY_MS),
     ]
-    (made,) = Recommender.load(BUNDLE, k=40, filters=filters).recommend(events)
+    (made,) = Recommender.load(BUNDLE, k=40, plan=Plan(filters=filters)).recommend(events)
     assert {item.item_id for item in made.items} & {"318", "296", "593"} == back
 
 
 def test_the_recommender_refuses_what_is_no_duration() -> None:
     with pytest.raises(UserError, match="is no duration"):
-        Recommender.load(BUNDLE, filters=("clicked:soon",))
+        Recommender.load(BUNDLE, plan=Plan(filters=("clicked:soon",)))

@@ -44,7 +44,7 @@ def test_the_example_of_the_documentation_works(tmp_path: Path, monkeypatch) -> 
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "season.txt").write_text("item-3\nitem-9 never-heard-of item-3\n")
     monkeypatch.setenv("SEASON_FILE", str(tmp_path / "season.txt"))
-    recommender = Recommender(small_release(40), k=39, sources=named({"season": 20}))
+    recommender = Recommender(small_release(40), k=39, plan=Plan(sources=named({"season": 20})))
     (made,) = recommender.recommend([Click(user_id="ann", item_id="item-1", timestamp_ms=0)])
     by_season = {item.item_id for item in made.items if "season" in item.sources}
     assert by_season == {"item-3", "item-9"}

@@ -9,6 +9,7 @@ from small_release import small_release
 from schemas import Click, Impression
 from stream_app.catalog import Catalog
 from stream_app.filter_names import FilterName, looked_at, parse_filter, remembers
+from stream_app.plan import Plan
 from stream_app.ranking import SeenIndex, user_batch
 from stream_app.ranking.filters import Bought, Clicked, Excluded, Served, Shown
 from stream_app.recommender import Recommender
@@ -107,7 +108,9 @@ def test_they_are_named_like_the_others(text: str, parsed: FilterName) -> None:
 
 def test_a_list_is_full_until_all_was_shown_and_then_short() -> None:
     """40 items, of which every list takes ten that were not shown."""
-    recommender = Recommender(small_release(), k=10, filters=("shown:1h",), clock=lambda: 0)
+    recommender = Recommender(
+        small_release(), k=10, plan=Plan(filters=("shown:1h",)), clock=lambda: 0
+    )
     lengths, shown = [], set()
     for turn in range(6):
         event = Click(user_id="ann", item_id="item-1", timestamp_ms=turn * 1_000)

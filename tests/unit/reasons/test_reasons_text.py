@@ -5,6 +5,7 @@ from __future__ import annotations
 from small_release import small_release
 from test_leave_one_out import ITEMS, row_of
 
+from stream_app.plan import Plan
 from stream_app.reasons import Sentences
 from stream_app.reasons.text import as_text
 from stream_app.recommender import Recommender
@@ -48,5 +49,5 @@ def test_an_item_that_is_not_in_the_list_says_why() -> None:
 def test_what_left_the_ring_has_a_line() -> None:
     bundle = small_release()
     row = row_of(bundle, [number % 40 for number in range(103)])
-    made = Recommender(bundle, filters=()).explain(row)
+    made = Recommender(bundle, plan=Plan(filters=())).explain(row)
     assert "+0.00 events that have left the ring" in as_text(made, Sentences()).replace("-", "+")
