@@ -17,6 +17,7 @@ from agents.records import Outgoing, Record, Work, decode_rows
 from schemas import Click, Impression, Purchase, Reason, RejectedMessage
 from stream_app.answers import Asked
 from stream_app.recommender import NEW, ProfileMessage, Recommender, SourceMessage
+from stream_app.releases import Releases
 from stream_app.source_messages import ShownMessage
 from stream_app.users.codec import encode_state
 from stream_app.users.erasure import Erasure
@@ -33,7 +34,7 @@ class Engine:
 
     def __init__(
         self,
-        recommender: Recommender,
+        recommender: Recommender | Releases,
         *,
         sources: Mapping[str, EventType],
         impressions: str | None = None,

@@ -80,8 +80,9 @@ class ControlFeed(Generic[Message]):
             self._put(name, message)
 
 
-async def settle_rules(rules: RuleBook, engine: Executor) -> None:
+async def settle_rules(books: Sequence[RuleBook], engine: Executor) -> None:
     """Have rules look at all items that they have not looked at; batches go between the slices."""
     loop = asyncio.get_running_loop()
-    while await loop.run_in_executor(engine, rules.work):
-        pass
+    for rules in books:
+        while await loop.run_in_executor(engine, rules.work):
+            pass

@@ -16,6 +16,7 @@ import faust
 from aiokafka.errors import ProducerClosed
 
 from agents.catalogue_wiring import attach_catalogue, load_text_encoder
+from agents.challengers import to_all, with_challengers
 from agents.engine import Engine
 from agents.feeds import ControlFeed, Feeds, settle_rules
 from agents.recommend import RecommendAgent
@@ -27,6 +28,7 @@ from schemas import (
     ERASURES,
     EXPERIMENTS,
     ITEM_TRENDS,
+    ITEMS,
     RECOMMENDATIONS,
     REQUESTS,
     RULES,
@@ -39,8 +41,8 @@ from schemas import (
 from stream_app.encoders.load import AUTO, unavailable
 from stream_app.observability.metrics import Metrics
 from stream_app.observability.server import start_metrics_server
-from stream_app.recommender import Recommender
-from stream_app.serving import serving
+from stream_app.releases import Releases
+from stream_app.serving import challenging, serving
 from stream_app.settings import Settings
 from stream_app.streaming import topics
 from stream_app.streaming.app import create_app, raw_topic
@@ -84,9 +86,15 @@ def run(settings: Settings) -> None:
     partitions = topics.checked(settings, counts, without=topics.not_for_workers(settings))
     encoder = load_text_encoder(settings, bundle)
     recommender.read_texts_with(encoder)
+    releases = Releases(recommender, challenging(settings))
+    for challenger in releases.challengers:
+        spec = challenger.bundle.manifest.text
+        same = encoder is not None and spec is not None and spec.sha256 == encoder.digest
+        challenger.read_texts_with(encoder if same else None)
+        log.info("serving release %s to arms that name it", challenger.bundle.release)
     metrics = Metrics()
     metrics.release(recommender.bundle)
-    app = build(settings, partitions, recommender, metrics, _retention(settings), encoder, counts)
+    app = build(settings, partitions, releases, metrics, _retention(settings), encoder, counts)
     gc.collect()
     gc.freeze()  # what is loaded by now stays: no collection needs to look at it again
     log.info("serving release %s on %s", bundle.release, bundle.encoder.backend)
@@ -105,7 +113,7 @@ def run(settings: Settings) -> None:
 def build(
     settings: Settings,
     partitions: int,
-    recommender: Recommender,
+    releases: Releases,
     metrics: Metrics,
     retention: Retention,
     encoder: TextEncoder | None,
@@ -115,6 +123,8 @@ def build(
 
     `counts` are the partitions by topic, `partitions` those of the topics keyed by user.
     """
+    recommender = releases.main
+    everyone = [one.treatments for one in releases.all]
     app = create_app(settings, partitions)
     sources = topics.source_topics(settings)
     impressions = topics.impressions_topic(settings)
@@ -123,7 +133,7 @@ def build(
     requests = topic_name(settings.topic_prefix, REQUESTS)
     profiles = topics.profiles_topic(settings)
     engine = Engine(
-        recommender,
+        releases,
         sources=sources,
         impressions=impressions,
         changelog=changelog,
@@ -144,23 +154,34 @@ def build(
     erasures = Erasures(ChangelogReader(options, erase))
     # One thread computes: what changes the catalogue takes effect between two batches.
     thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
-    scenarios = ControlFeed(decode_scenario, recommender.treatments.scenarios.put, thread)
+    scenarios = ControlFeed(
+        decode_scenario, to_all([one.scenarios.put for one in everyone]), thread
+    )
     trends = topic_name(settings.topic_prefix, ITEM_TRENDS)
     shared = TrendAgent(recommender.trends, trends, publisher, thread)
     _repeat(app, shared.flush, FLUSH_S)
-    experiments = ControlFeed(decode_experiment, recommender.treatments.experiments.put, thread)
+    experiments = ControlFeed(
+        decode_experiment, to_all([one.experiments.put for one in everyone]), thread
+    )
     book = recommender.treatments.rules
-    rules = ControlFeed(decode_rule, book.put, thread)
+    rules = ControlFeed(decode_rule, to_all([one.rules.put for one in everyone]), thread)
     feeds = Feeds(
         {
             topic_name(settings.topic_prefix, SCENARIOS): scenarios.take,
             topic_name(settings.topic_prefix, EXPERIMENTS): experiments.take,
         }
-        | attach_catalogue(app, settings, recommender, metrics, publisher, encoder, counts, thread)
+        | with_challengers(
+            attach_catalogue(
+                app, settings, recommender, metrics, publisher, encoder, counts, thread
+            ),
+            releases.challengers,
+            topic_name(settings.topic_prefix, ITEMS),
+            thread,
+        )
         | {trends: shared.take}
         # After the items: then each rule looks at each of them once.
         | {topic_name(settings.topic_prefix, RULES): rules.take},
-        partial(settle_rules, book, thread),
+        partial(settle_rules, [one.rules for one in everyone], thread),
     )
     broadcast = Broadcast(options, {name: counts[name] for name in feeds.topics}, feeds.take)
     app.tables.attach(rows, publisher, changelog, erasures, broadcast)

@@ -27,6 +27,9 @@ class Arm(msgspec.Struct, frozen=True, omit_defaults=True):
     scenario: Name | None = None
     """The scenario that its lists are made with; null serves the arm as everyone, and `popular` by
     popularity alone (a holdout)."""
+    release: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
+    """The model release that its lists are made with, `name@version`; null is the main one of the
+    workers. They must serve it as a challenger."""
 
 
 class ExperimentSpec(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
@@ -77,6 +80,12 @@ def problem(spec: ExperimentSpec) -> str | None:
                 return f"`{what}` names {name!r}; the arms are {', '.join(names)}"
     if control in spec.off:
         return f"the control {control!r} cannot be off: the users of other arms go there"
+    for arm in spec.arms:
+        if arm.release is not None and spec.lists != EVENTS:
+            return (
+                f"arm {arm.name!r} has a release, so the experiment has to be on the lists of "
+                f"{EVENTS!r}: a user's row is kept by one release"
+            )
     begin, end = spec.from_ms, spec.until_ms
     if begin is not None and end is not None and end <= begin:
         return f"until_ms {end} is not after from_ms {begin}"

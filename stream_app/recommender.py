@@ -170,6 +170,16 @@ class Recommender:
             text_encoder=reader,
         )
 
+    def now(self) -> int:
+        """The time by the clock of lists, Unix ms."""
+        return self._clock()
+
+    def watch(
+        self, messages: Sequence[SourceMessage], states: Mapping[str, UserState | None]
+    ) -> None:
+        """Learn from events of users whom another release serves; `states` as in `process`."""
+        self._applier.apply(messages, states)
+
     def look(self) -> CatalogueStatus:
         """The catalogue's figures, at the present time, at which experiments begin or end, too."""
         self.treatments.experiments.split(self._begin())

@@ -16,8 +16,18 @@ def need_bundle(settings: Settings) -> None:
 def serving(settings: Settings) -> Recommender:
     """Load and put together; raises `SettingsError`, `BundleError` or UserError."""
     need_bundle(settings)
+    return _recommender(settings, settings.bundle)
+
+
+def challenging(settings: Settings) -> list[Recommender]:
+    """The other releases that arms of experiments can name. Raises as `serving`."""
+    directories = (one.strip() for one in settings.challengers.split(","))
+    return [_recommender(settings, one) for one in directories if one]
+
+
+def _recommender(settings: Settings, directory: str) -> Recommender:
     bundle = load_bundle(
-        settings.bundle,
+        directory,
         backend=settings.backend,
         index=settings.index,
         precision=settings.precision,

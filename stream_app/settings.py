@@ -63,6 +63,10 @@ class Settings:
     )
     topic_prefix: str = _setting("", "put before every topic name, for example `shop1.`")
     bundle: str = _setting("", "directory of the model release to serve (required by `worker`)")
+    challengers: str = _setting(
+        "",
+        "directories of other releases, with commas between, that arms of experiments can name",
+    )
     bundle_public_key: str = _setting(
         "", "PEM file of an Ed25519 key; when set, only bundles signed with it are loaded"
     )

@@ -63,6 +63,8 @@ class Treatments:
         self._usual = Treatment(plan)
         self.scenarios = Scenarios(plan, check)
         self.experiments = Experiments()
+        self.releases: frozenset[str] | None = None
+        """Those that arms may name, `name@version`; None: none but the one that serves."""
         self.rules = rules
 
     def groups(self, asking: Sequence[Asking], now_ms: int) -> list[tuple[Treatment, list[int]]]:
@@ -94,6 +96,12 @@ class Treatments:
         if arm is not None and (arm.lists != name or not one.user_id):
             arm = None  # who has no id, as one whose row is explained, is in no experiment
         notes: list[str] = []
+        if arm is not None and arm.release not in (None, *(self.releases or ())):
+            notes.append(
+                f"release {arm.release!r} of arm {arm.experiment.arm!r} of experiment "
+                f"{arm.experiment.name!r} is not served here; made as for those in no experiment"
+            )
+            arm = None
         served = self.scenarios.get((arm and arm.scenario) or name)
         if served is None and arm is not None:
             notes.append(

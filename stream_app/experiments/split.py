@@ -45,6 +45,8 @@ class Assigned(NamedTuple):
     """The scenario of the lists that are concerned."""
     own: str
     """The arm that the user was dealt to, off or not."""
+    release: str | None = None
+    """What makes its lists; None: the main release."""
 
 
 class Split:
@@ -52,6 +54,9 @@ class Split:
 
     def __init__(self, specs: Iterable[ExperimentSpec]) -> None:
         """Where two want the same users, the one that comes first by name has them."""
+        specs = list(specs)
+        self.names_releases = any(arm.release is not None for one in specs for arm in one.arms)
+        """Whether some users are served by another release than the main one."""
         self._parts: list[tuple[float, float, str, NDArray[np.float64], list[Assigned | None]]] = []
         for spec in sorted(specs, key=lambda one: one.name):
             edges = _whole(np.cumsum([arm.share for arm in spec.arms]))
@@ -85,11 +90,17 @@ def _whole(edges: NDArray[np.float64]) -> NDArray[np.float64]:
 def _arms(spec: ExperimentSpec) -> list[Assigned | None]:
     """By the number of the arm; the last is what no arm has."""
     control = control_of(spec)
-    scenarios = {arm.name: arm.scenario for arm in spec.arms}
+    arms = {arm.name: arm for arm in spec.arms}
     assigned: list[Assigned | None] = []
     for arm in spec.arms:
         name = control if arm.name in spec.off else arm.name
         assigned.append(
-            Assigned(Experiment(spec.name, name), scenarios[name], spec.lists, arm.name)
+            Assigned(
+                Experiment(spec.name, name),
+                arms[name].scenario,
+                spec.lists,
+                arm.name,
+                arms[name].release,
+            )
         )
     return [*assigned, None]

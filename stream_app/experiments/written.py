@@ -10,8 +10,8 @@ from schemas import Arm, ExperimentSpec, RejectedMessage, decode_experiment, enc
 from stream_app.errors import UserError
 
 NO_MODEL = (
-    "an arm cannot choose the model: a worker serves one release. Compare releases with "
-    "`stream-app evaluate`, or serve two groups of users by two installations (topic_prefix)"
+    "name the release that makes the lists of an arm as `release`, `name@version`; workers must "
+    "serve it as one of their challengers"
 )
 _TINY = 1e-9
 

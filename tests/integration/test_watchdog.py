@@ -83,10 +83,10 @@ GroupCoordinator._do_heartbeat = ending
 NO_CHECK_OF_TOPICS = """
 from stream_app.streaming import topics
 
-async def check(settings, **_):
+def checked(settings, counts, **_):
     return 4
 
-topics.check = check
+topics.checked = checked
 """
 
 NOTHING_TO_COMMIT = """
@@ -474,7 +474,7 @@ def test_a_spare_worker_is_ready_and_takes_over(
     wait_for(
         lambda: (
             sorted(worker.get("/health/ready")[1] for worker in workers)
-            == ["serving 4 source partitions\n", "spare: others have all source partitions\n"]
+            == ["serving 5 source partitions\n", "spare: others have all source partitions\n"]
         ),
         "one serves, the other is spare",
     )

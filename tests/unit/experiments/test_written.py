@@ -54,10 +54,10 @@ def test_what_was_said_before_holds_where_nothing_is_said() -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"model": "x"}, "`model` is no field of an experiment: an arm cannot choose the model"),
+        ({"model": "x"}, "`model` is no field of an experiment: name the release"),
         (
             {"arms": [{"name": "a", "share": 1, "model": "m"}, {"name": "b", "share": 1}]},
-            r"`arms\[0\].model` is no field of an experiment: an arm cannot choose the model",
+            r"`arms\[0\].model` is no field of an experiment: name the release",
         ),
         ({"shares": 1}, "`shares` is no field of an experiment: known are name, arms, control"),
         ({"arms": TWO[:1]}, "this is no experiment: .*length >= 2"),
@@ -70,6 +70,10 @@ def test_what_was_said_before_holds_where_nothing_is_said() -> None:
         ({"until_ms": 10}, "until_ms 10 is not after from_ms 1000"),
         ({"name": "a b"}, "this is no experiment: .*matching regex"),
         ({"name": "a\n"}, "this is no experiment: .*matching regex"),
+        (
+            {"lists": "home", "arms": [TWO[0], {"name": "z", "share": 0.1, "release": "m@2"}]},
+            "arm 'z' has a release, so the experiment has to be on the lists of 'default'",
+        ),
         ({"share": 0}, "this is no experiment: Expected `float` > 0"),
     ],
 )
