@@ -38,6 +38,7 @@ RUN $INSTALL -r pyproject.toml --extra rocksdb --extra signing --extra text --ex
 FROM python:${PYTHON} AS runtime
 ENV PATH=/opt/stream-app/bin:$PATH \
     HOME=/tmp \
+    ORT_DISABLE_TELEMETRY=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     STREAM_APP_METRICS_HOST=0.0.0.0
