@@ -7,6 +7,7 @@ A worker must not pay for what only training or the demo needs, and `stream_app`
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib import import_module
 from importlib.metadata import version
@@ -39,6 +40,7 @@ COMMANDS = {
     ),
     "explain": ("stream_app.cli.explain", "Say why a user's list is as it is."),
     "gateway": ("stream_app.cli.gateway", "Take events and give lists over HTTP."),
+    "health": ("stream_app.cli.health", "Ask the worker here whether it is ready."),
     "produce": ("stream_app.cli.produce", "Send events to the clicks and purchases topics."),
     "replay-decision": (
         "stream_app.cli.replay_decision",
@@ -54,6 +56,7 @@ COMMANDS = {
         "Make the encoder of item texts, or check one.",
     ),
     "topics": ("stream_app.cli.topics", "Create or check the topics."),
+    "traffic": ("stream_app.cli.traffic", "Send events of made-up visits until stopped."),
     "train": ("stream_app.cli.train", "Train a model and write a bundle."),
     "verify": ("stream_app.cli.verify", "Check that nothing was lost, doubled or left behind."),
     "worker": ("agents.command", "Consume events and publish recommendations."),
@@ -83,6 +86,9 @@ def group() -> None:
 
 def main() -> None:
     """Entry point; a `UserError` becomes one line on stderr and its exit code."""
+    if os.getpid() == 1:
+        # The first process of a container: the kernel drops signals that have no handler there.
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         group(prog_name="stream-app")
     except UserError as error:

@@ -45,6 +45,11 @@ def serving_options(command: Command) -> Command:
     return _with_options(command, (*CONNECTION, *SERVING))
 
 
+def metrics_options(command: Command) -> Command:
+    """Add `--config` and the options that say where a worker's metrics and health port is."""
+    return _with_options(command, ("metrics_host", "metrics_port"))
+
+
 def worker_options(command: Command) -> Command:
     """Add `--config` and an option for every setting."""
     return _with_options(command, [item.name for item in fields(Settings)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import fields
@@ -126,3 +128,23 @@ def test_any_value_can_be_printed() -> None:
     assert printable(b'{"a": 1}') == '{"a":1}'
     assert printable(b"\x81\xa1a\x01") == '{"a":1}'
     assert printable(b"\xff\xfe") == repr(b"\xff\xfe")
+
+
+def test_a_first_process_can_be_stopped_at_any_time() -> None:
+    """A container runs it as process 1, for which the kernel drops signals without a handler."""
+    unshare = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"]
+    if shutil.which("unshare") is None or subprocess.run([*unshare, "true"]).returncode:
+        pytest.skip("no PID namespaces can be made here (unshare)")
+    script = (
+        "import os, signal\n"
+        "from stream_app import cli\n"
+        "def group(**_):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    print('process', os.getpid(), 'is still here')\n"
+        "cli.group = group\n"
+        "cli.main()"
+    )
+    result = subprocess.run(
+        [*unshare, sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+    )
+    assert (result.returncode, result.stdout) == (128 + signal.SIGTERM, ""), result.stderr
