@@ -13,6 +13,7 @@ from test_leave_one_out import ITEMS, messages, row_of
 from schemas import Click, Purchase
 from stream_app.bundle import Bundle
 from stream_app.errors import UserError
+from stream_app.plan import Plan
 from stream_app.reasons import Explanation, Status
 from stream_app.recommender import Recommender, SourceMessage
 from stream_app.users import HISTORY_LENGTH, UserState, events_of
@@ -98,7 +99,7 @@ def test_a_filtered_item_names_the_filter() -> None:
         assert (item.status, item.filters, item.rank) == (Status.FILTERED, filters, None)
         assert item.place >= 1
         assert len(item.parts) == 3
-    (item,) = explained(bundle, state, "item-3", filters=()).items
+    (item,) = explained(bundle, state, "item-3", plan=Plan(filters=())).items
     assert item.status in (Status.LISTED, Status.OUTRANKED)
     assert item.filters == ()
 
@@ -161,7 +162,7 @@ def test_what_left_the_ring_and_is_in_the_state_is_told_apart(bundle: Bundle) ->
     stepped = bundle.encoder.state_size > 0
     items = [number % 40 for number in range(HISTORY_LENGTH + 3)]
     long = row_of(bundle, items)
-    made = explained(bundle, long, filters=())
+    made = explained(bundle, long, plan=Plan(filters=()))
     assert (made.ring, made.events) == (HISTORY_LENGTH, HISTORY_LENGTH + 3)
     for item in made.items:
         assert (item.older is not None) == stepped

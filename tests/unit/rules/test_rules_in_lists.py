@@ -19,6 +19,7 @@ from schemas import (
     RuleTrace,
 )
 from stream_app.objectives import Objectives
+from stream_app.plan import Plan
 from stream_app.reasons import Sentences
 from stream_app.reasons.text import as_text
 from stream_app.recommender import Recommender
@@ -179,7 +180,7 @@ def test_a_quota_is_kept_in_every_list_and_pages_cut_what_is_said_of_it(shop) ->
 
 
 def test_diverse_lists_keep_pins_and_quotas() -> None:
-    shop = Shop(objectives=Objectives(diversity=2.0))
+    shop = Shop(plan=Plan(objectives=Objectives(diversity=2.0)))
     shop.put("hero", "item.item_id == 'item-8'", pin=2)
     shop.put("few", WINE, at_most=2)
     made = shop.list("ann")
