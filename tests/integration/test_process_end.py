@@ -66,6 +66,8 @@ def wrap(owner, name, before=None):
     original = getattr(owner, name)
 
     async def wrapped(self, *arguments):
+        if is_of_trends(self):  # sent once a second, beside the batches
+            return await original(self, *arguments)
         second = next(calls) == 2
         if second and before is not None:
             await before(self)
@@ -85,6 +87,10 @@ def keep(wanted):
 
 def is_changelog(topic):
     return topic.endswith("-changelog")
+
+def is_of_trends(owner):
+    topics = [topic for topic, _ in getattr(owner, "_open", ())]
+    return bool(topics) and all(topic.endswith("item-trends") for topic in topics)
 
 {fault}
 """
