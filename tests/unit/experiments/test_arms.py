@@ -13,6 +13,7 @@ from schemas import (
     ExperimentSpec,
     Recommendation,
     RecommendationRequest,
+    Rule,
     Scenario,
 )
 from stream_app.experiments import Split
@@ -152,3 +153,26 @@ def test_who_has_no_id_is_in_no_experiment() -> None:
     recommender.treatments.experiments.put("page", everybody)
     assert recommender.explain(row) == before
     assert recommender.explain("ann") != before
+
+
+def test_a_rule_can_hold_for_one_arm() -> None:
+    recommender = Recommender(small_release(), clock=lambda: 123)
+    recommender.recommend(
+        [Click(user_id=u, item_id=f"item-{n}", timestamp_ms=n) for n, u in enumerate(USERS)]
+    )
+    two = ExperimentSpec(name="page", arms=(Arm("as_it_is", 0.5), Arm("ruled", 0.5)))
+    recommender.treatments.experiments.put("page", two)
+    rules = recommender.treatments.rules
+    when = "experiment == 'page' && arm == 'ruled'"
+    rules.put("pin", Rule(rule_id="pin", items="item.item_id == 'item-39'", when=when, pin=1))
+    while rules.work():
+        pass
+    made = recommender.answer(
+        *(RecommendationRequest(user_id=u, request_id=u, filters=()) for u in USERS)
+    )
+    assert {one.experiment.arm for one in made} == {"as_it_is", "ruled"}
+    for one in made:
+        ruled = one.experiment.arm == "ruled"
+        assert [trace.rule_id for trace in one.rules] == (["pin"] if ruled else [])
+        assert (one.items[0].item_id == "item-39") or not ruled
+    assert {one.items[0].item_id for one in made if one.experiment.arm == "as_it_is"} != {"item-39"}
