@@ -15,7 +15,14 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 import schemas
-from schemas import Item, ItemVector, Reason, RejectedMessage, decode_item, decode_output
+from schemas import (
+    Item,
+    ItemVector,
+    Reason,
+    RejectedMessage,
+    decode_item,
+    decode_item_vector,
+)
 from stream_app.bundle.text import TextSpec
 from stream_app.live_catalogue import LiveCatalogue
 from stream_app.observability.metrics import Metrics
@@ -51,12 +58,9 @@ class CatalogueFeed:
             try:
                 if record.topic == self._items:
                     listings.append(decode_item(record.value, key=record.key))
-                elif record.value is None:
-                    vectors.append((record.key.decode(), None))
                 else:
-                    made = decode_output(ItemVector, record.value)
-                    vectors.append((made.item_id, made))
-            except (RejectedMessage, UnicodeDecodeError, AttributeError) as error:
+                    vectors.append(decode_item_vector(record.value, key=record.key))
+            except RejectedMessage as error:
                 log.debug("%s/%d@%d: %s", record.topic, record.partition, record.offset, error)
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._engine, self._catalogue.apply, listings, vectors)

@@ -179,6 +179,18 @@ def decode_item(payload: bytes | None, *, key: bytes | None) -> tuple[str, Item 
     return message.item_id, message
 
 
+def decode_item_vector(
+    payload: bytes | None, *, key: bytes | None
+) -> tuple[str, ItemVector | None]:
+    """Decode one record of the topic `item-vectors`, which the application wrote: the item's id,
+    and what was made of it; None takes it back. Raises `RejectedMessage` for what is none.
+    """
+    if payload is None:
+        return _named_by(key, "item_id"), None
+    message = decode_output(ItemVector, payload)
+    return message.item_id, message
+
+
 def decode_scenario(payload: bytes | None, *, key: bytes | None) -> tuple[str, Scenario | None]:
     """Decode and validate one record of the topic `scenarios`: its name, and what it says.
 

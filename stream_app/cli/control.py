@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,11 +14,10 @@ from schemas import RejectedMessage, Topic, encode, topic_name
 from stream_app.cli.delivery import Deliveries, kafka_errors
 from stream_app.errors import UserError
 from stream_app.settings import Settings
-from stream_app.streaming.clients import event_sender, follower
+from stream_app.streaming.clients import event_sender
+from stream_app.streaming.compacted import Decode, read_compacted
 
 Message = TypeVar("Message", bound=msgspec.Struct)
-Decode = Callable[..., tuple[str, Message | None]]
-"""`decode(value, key=key)`: the name of a record and its message, or `RejectedMessage`."""
 
 
 def read_files(
@@ -42,16 +41,22 @@ def current(
 ) -> tuple[dict[str, Message], list[str]]:
     """What the topic says now by name, and what is wrong with records that are passed over."""
     with kafka_errors(f"{topic.name} could not be read"):
-        return asyncio.run(_current(settings, topic_name(settings.topic_prefix, topic), decode))
+        found, wrong = asyncio.run(read_compacted(settings, topic, decode))
+    return {name: message for name, message in found.items() if message is not None}, wrong
 
 
 def fields_of(file: Path) -> dict[str, object]:
     """What a TOML or JSON file says, not yet a message. Raises UserError."""
+    return _text_and_fields(file)[1]
+
+
+def _text_and_fields(file: Path) -> tuple[str, dict[str, object]]:
+    """A file as JSON text, of a JSON file as it stands, and its fields. Raises UserError."""
     try:
         text = file.read_text(encoding="utf-8")
         if file.suffix == ".toml":
-            return tomllib.loads(text)
-        return msgspec.json.decode(text, type=dict[str, object])
+            text = msgspec.json.encode(tomllib.loads(text)).decode()
+        return text, msgspec.json.decode(text, type=dict[str, object])
     except OSError as error:
         raise UserError(error.strerror or str(error)) from None
     except (tomllib.TOMLDecodeError, msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -60,19 +65,13 @@ def fields_of(file: Path) -> dict[str, object]:
 
 def _read(file: Path, decode: Decode[Message], key: str) -> tuple[str, Message]:
     try:
-        text = file.read_text(encoding="utf-8")
-        if file.suffix == ".toml":
-            text = msgspec.json.encode(tomllib.loads(text)).decode()
-        name = msgspec.json.decode(text, type=dict[str, msgspec.Raw]).get(key)
-        found, message = decode(
-            text.strip().encode(), key=msgspec.json.decode(name or b'""', type=str).encode()
-        )
-    except OSError as error:
-        raise UserError(f"{file}: {error.strerror}") from None
+        text, fields = _text_and_fields(file)
+        # The text, not the fields: a key that is there twice is refused.
+        found, message = decode(text.strip().encode(), key=str(fields.get(key, "")).encode())
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from None
     except RejectedMessage as error:
         raise UserError(f"{file}: {error.detail}") from None
-    except (tomllib.TOMLDecodeError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{file}: {error}; write TOML (*.toml) or JSON") from None
     assert message is not None
     return found, message
 
@@ -83,21 +82,3 @@ async def _send(settings: Settings, topic: str, said: Iterable[tuple[str, Messag
             value = None if message is None else encode(message, "json")
             await deliveries.add(sender.send_raw(topic, name.encode(), value))
     return deliveries.acknowledged
-
-
-async def _current(
-    settings: Settings, topic: str, decode: Decode[Message]
-) -> tuple[dict[str, Message], list[str]]:
-    found: dict[str, Message] = {}
-    wrong: list[str] = []
-    async with follower(settings, [topic], from_start=True) as records:
-        async for record in records.to_end():
-            try:
-                name, message = decode(record.value, key=record.key)
-            except RejectedMessage as error:
-                wrong.append(f"{topic}/{record.partition}@{record.offset}: {error.detail}")
-                continue
-            found.pop(name, None)
-            if message is not None:
-                found[name] = message
-    return found, wrong

@@ -92,34 +92,34 @@ def parse_event(line: str, now_ms: int) -> Click | Purchase:
 
 def parse_item(line: str) -> Listing:
     """What a JSON object says of an item. Raises `ValueError` with what is wrong."""
-    try:
-        fields = msgspec.json.decode(line, type=dict[str, Any])
-    except msgspec.DecodeError as error:
-        raise ValueError(str(error)) from None
-    item_id = fields.get("item_id")
-    if not isinstance(item_id, str):
-        raise ValueError("`$.item_id` is missing, or no text")
-    if fields.get("delisted") is True:
-        if others := fields.keys() - {"item_id", "delisted"}:
-            raise ValueError(f"of a delisted item nothing is said, but here {min(others)!r} is")
-        return decode_item(None, key=item_id.encode())
-    return decode_item(line.strip().encode(), key=item_id.encode())
+    return _parse_keyed(
+        line, "item_id", "delisted", "of a delisted item nothing is said", decode_item
+    )
 
 
 def parse_profile(line: str) -> Said:
     """What a JSON object says of a user. Raises `ValueError` with what is wrong."""
+    return _parse_keyed(
+        line, "user_id", "withdrawn", "a withdrawn profile says nothing", decode_profile
+    )
+
+
+def _parse_keyed(
+    line: str, key: str, gone: str, nothing: str, decode: Callable[..., Parsed]
+) -> Parsed:
+    """A JSON object with its `key`; with `gone` true it stands for a null value."""
     try:
         fields = msgspec.json.decode(line, type=dict[str, Any])
     except msgspec.DecodeError as error:
         raise ValueError(str(error)) from None
-    user_id = fields.get("user_id")
-    if not isinstance(user_id, str):
-        raise ValueError("`$.user_id` is missing, or no text")
-    if fields.get("withdrawn") is True:
-        if others := fields.keys() - {"user_id", "withdrawn"}:
-            raise ValueError(f"a withdrawn profile says nothing, but here {min(others)!r} is")
-        return decode_profile(None, key=user_id.encode())
-    return decode_profile(line.strip().encode(), key=user_id.encode())
+    name = fields.get(key)
+    if not isinstance(name, str):
+        raise ValueError(f"`$.{key}` is missing, or no text")
+    if fields.get(gone) is True:
+        if others := fields.keys() - {key, gone}:
+            raise ValueError(f"{nothing}, but here {min(others)!r} is")
+        return decode(None, key=name.encode())
+    return decode(line.strip().encode(), key=name.encode())
 
 
 def _parse_event_of_now(line: str) -> Click | Purchase:
