@@ -15,27 +15,18 @@ from pathlib import Path
 import faust
 from aiokafka.errors import ProducerClosed
 
-from agents.catalogue_wiring import attach_catalogue, load_text_encoder
-from agents.challengers import to_all, with_challengers
+from agents.catalogue_wiring import load_text_encoder
 from agents.engine import Engine
-from agents.feeds import ControlFeed, Feeds, settle_rules
+from agents.feeds_wiring import attach_feeds
 from agents.recommend import RecommendAgent
-from agents.trends import FLUSH_S, TrendAgent
+from agents.trends import FLUSH_S
 from schemas import (
     DEAD_LETTERS,
     DECISIONS,
     ERASURE_RECEIPTS,
     ERASURES,
-    EXPERIMENTS,
-    ITEM_TRENDS,
-    ITEMS,
     RECOMMENDATIONS,
     REQUESTS,
-    RULES,
-    SCENARIOS,
-    decode_experiment,
-    decode_rule,
-    decode_scenario,
     topic_name,
 )
 from stream_app.encoders.load import AUTO, unavailable
@@ -46,7 +37,6 @@ from stream_app.serving import challenging, serving
 from stream_app.settings import Settings
 from stream_app.streaming import topics
 from stream_app.streaming.app import create_app, raw_topic
-from stream_app.streaming.broadcast import Broadcast
 from stream_app.streaming.changelog import ChangelogReader
 from stream_app.streaming.connection import client_options
 from stream_app.streaming.erasures import Erasures
@@ -123,8 +113,6 @@ def build(
 
     `counts` are the partitions by topic, `partitions` those of the topics keyed by user.
     """
-    recommender = releases.main
-    everyone = [one.treatments for one in releases.all]
     app = create_app(settings, partitions)
     sources = topics.source_topics(settings)
     impressions = topics.impressions_topic(settings)
@@ -154,48 +142,11 @@ def build(
     erasures = Erasures(ChangelogReader(options, erase))
     # One thread computes: what changes the catalogue takes effect between two batches.
     thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
-    scenarios = ControlFeed(
-        decode_scenario, to_all([one.scenarios.put for one in everyone]), thread
+    broadcast, trends, report = attach_feeds(
+        app, settings, releases, metrics, publisher, encoder, counts, thread
     )
-    trends = topic_name(settings.topic_prefix, ITEM_TRENDS)
-    shared = TrendAgent(recommender.trends, trends, publisher, thread)
-    _repeat(app, shared.flush, FLUSH_S)
-    experiments = ControlFeed(
-        decode_experiment, to_all([one.experiments.put for one in everyone]), thread
-    )
-    book = recommender.treatments.rules
-    rules = ControlFeed(decode_rule, to_all([one.rules.put for one in everyone]), thread)
-    feeds = Feeds(
-        {
-            topic_name(settings.topic_prefix, SCENARIOS): scenarios.take,
-            topic_name(settings.topic_prefix, EXPERIMENTS): experiments.take,
-        }
-        | with_challengers(
-            attach_catalogue(
-                app, settings, recommender, metrics, publisher, encoder, counts, thread
-            ),
-            releases.challengers,
-            topic_name(settings.topic_prefix, ITEMS),
-            thread,
-        )
-        | {trends: shared.take}
-        # After the items: then each rule looks at each of them once.
-        | {topic_name(settings.topic_prefix, RULES): rules.take},
-        partial(settle_rules, [one.rules for one in everyone], thread),
-    )
-    broadcast = Broadcast(options, {name: counts[name] for name in feeds.topics}, feeds.take)
+    _repeat(app, trends.flush, FLUSH_S)
     app.tables.attach(rows, publisher, changelog, erasures, broadcast)
-
-    async def report() -> None:
-        loop = asyncio.get_running_loop()
-        seen = await loop.run_in_executor(thread, recommender.look)
-        metrics.catalogue(seen, broadcast.remaining)
-        held = recommender.treatments.scenarios
-        metrics.control(SCENARIOS.name, len(held), len(held.refused) + scenarios.rejected)
-        running = recommender.treatments.experiments.running
-        metrics.control(EXPERIMENTS.name, running, experiments.rejected)
-        metrics.control(RULES.name, len(book), len(book.refused) + rules.rejected)
-
     _repeat(app, report, REPORT_S)
     clock = StreamClock()
     agent = RecommendAgent(
