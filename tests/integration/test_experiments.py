@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from schemas import Click, Impression, Recommendation, RecommendationRequest
 from stream_app.cli.experiment import command
@@ -15,7 +14,7 @@ from stream_app.errors import UserError
 from stream_app.experiments import Split
 from stream_app.experiments.written import parse
 from tests.integration.shop import figure
-from tests.integration.topics import ask, lists, send, wait_for
+from tests.integration.topics import ask, lists, run_command, send, wait_for
 
 NOW = 1_700_000_000_000
 USERS = [f"user-{number}" for number in range(240)]
@@ -49,10 +48,7 @@ def test_an_arm_that_does_harm_is_found_and_switched_off(
     settings, start_worker, tmp_path: Path
 ) -> None:
     def run(*arguments: str) -> str:
-        runner = CliRunner(env=settings.environment())
-        result = runner.invoke(command, arguments, catch_exceptions=False)
-        assert result.exit_code == 0, result.output
-        return result.output
+        return run_command(settings, command, *arguments)
 
     def put(**fields: Any) -> str:
         file = tmp_path / "page.json"

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from click.testing import CliRunner
-
 from schemas import Click, Item, RecommendationRequest
 from stream_app.cli.scenarios import command
 from tests.integration.shop import figure, say
-from tests.integration.topics import ask, lists, send, send_raw, wait_for
+from tests.integration.topics import ask, lists, run_command, send, send_raw, wait_for
 
 NOW = 1_700_000_000_000
 
@@ -19,10 +17,7 @@ def test_a_scenario_holds_within_moments_and_until_it_is_withdrawn(
     settings, start_worker, tmp_path: Path
 ) -> None:
     def run(*arguments: str) -> str:
-        runner = CliRunner(env=settings.environment())
-        result = runner.invoke(command, arguments, catch_exceptions=False)
-        assert result.exit_code == 0, result.output
-        return result.output
+        return run_command(settings, command, *arguments)
 
     def in_force(count: int) -> None:
         name = 'stream_app_control_in_force{topic="scenarios"}'

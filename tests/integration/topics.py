@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from click import Command
+from click.testing import CliRunner
+
 from schemas import (
     Click,
     DeadLetter,
@@ -122,3 +125,11 @@ def erase(settings: Settings, *users: str) -> list[Any]:
 
 def receipts(settings: Settings) -> list[ErasureReceipt]:
     return [decode_output(ErasureReceipt, r.value) for r in read(settings, "erasure-receipts")]
+
+
+def run_command(settings: Settings, command: Command, *arguments: str) -> str:
+    """What a command prints that succeeds, with these settings as its environment."""
+    runner = CliRunner(env=settings.environment())
+    result = runner.invoke(command, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
