@@ -17,6 +17,8 @@ from tests.integration.worker import WorkerProcess
 
 TERM_S = 30.0
 """What an orchestrator grants between SIGTERM and SIGKILL."""
+LOG_LINES = 80
+"""Of a worker that ended without explanation: its shutdown alone writes some twenty."""
 RESTART_S = 0.3
 """An orchestrator does not start a failing worker in a tight loop."""
 
@@ -160,7 +162,7 @@ class Fleet:
     def _ended(self, slot: Slot, process: WorkerProcess) -> None:
         code = process.process.returncode
         why = self._explanation(slot, code)
-        log = "" if why else "\n".join(process.output.splitlines()[-15:])
+        log = "" if why else "\n".join(process.output.splitlines()[-LOG_LINES:])
         self.exits.append(Exit(time.monotonic() - self.began, slot.name, code, why, log))
         slot.process, slot.ready = None, False
         slot.start_at = time.monotonic() + RESTART_S

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
 from collections.abc import Callable
 from copy import deepcopy
 from types import ModuleType
@@ -15,6 +14,8 @@ from typing import Any
 import pytest
 from checks import problems
 from manifests import ROOT, Manifest, one, overlays, pods, rendered, workers
+
+from tests.programs import program
 
 DEPLOYING = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
 
@@ -34,10 +35,7 @@ def test_what_is_rendered_is_of_the_sources(render: ModuleType) -> None:
 
 
 def test_what_is_rendered_is_what_kustomize_makes(render: ModuleType) -> None:
-    kustomize = shutil.which("kustomize")
-    if kustomize is None:
-        pytest.skip(f"kustomize is not there ({render.INSTALL}); the digests are checked")
-    assert render.problems(kustomize) == []
+    assert render.problems(program("kustomize")) == []
 
 
 @pytest.mark.parametrize("overlay", overlays())
