@@ -123,6 +123,13 @@ class SafeConsumer(DrainWithoutTasks, driver.Consumer):
         """Whether the topic begins at `offset` or later: retention has deleted what was before."""
         return bool((await self.earliest_offsets(tp))[tp] >= offset)
 
+    async def verify_all_partitions_active(self) -> None:
+        """Nothing: the watchdog looks for what stands still.
+
+        Faust's own look only logs, and it ends the worker when it comes while partitions are
+        assigned anew: it reads positions that are not known yet.
+        """
+
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         if self.may_have_holes(tp) or await self.is_truncated(tp, offset_to):
             await super()._add_gap(tp, offset_from, offset_to)

@@ -1,8 +1,10 @@
 """The user rows of the partitions that this worker owns: taken over, read, written, repaired.
 
 Every owner of a partition has a number of its own, the epoch, which is in all rows that it writes
-(`rows`). It is the generation of the consumer group, or one more than the newest epoch on the
-changelog where that is not lower (Kafka counts generations anew when a group was forgotten).
+(`rows`). It is the generation of the consumer group, or, where the newest epoch on the changelog is
+not lower, the sum of both: Kafka counts generations anew when a group was forgotten. A worker that
+was stopped while it took over sees the same, which is then the epoch of the owner after it; so
+before it goes above its generation, a worker asks the group whether it is still a member.
 
 A worker that was stopped for longer than its session may still write after its partitions moved.
 The present owner notices: the broker places the owner's next rows behind a record that it does not
@@ -15,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -43,6 +45,8 @@ class _Owned:
     position: Position
     unmended: int | None = None
     """Offset of the first late record whose user's valid row has still to be written again."""
+    superseded: bool = False
+    """A newer owner has written: nothing may be published until the next takeover."""
 
     @property
     def stored(self) -> Position:
@@ -50,6 +54,10 @@ class _Owned:
         if self.unmended is None:
             return self.position
         return Position(self.unmended, self.position.newest_epoch)
+
+
+async def _yes() -> bool:
+    return True
 
 
 class UserRows:
@@ -89,11 +97,18 @@ class UserRows:
         """Rows of all owned partitions."""
         return sum(self._store.count(partition) for partition in self._owned)
 
-    async def take(self, partitions: Collection[int], generation: int) -> None:
+    async def take(
+        self,
+        partitions: Collection[int],
+        generation: int,
+        is_member: Callable[[], Awaitable[bool]] = _yes,
+    ) -> bool:
         """Own exactly `partitions` from now on; returns when their rows are complete.
 
         What is kept from the generation before is only brought up to date. It can be cancelled at
-        any await: nothing is owned before all of it is complete.
+        any await: nothing is owned before all of it is complete. `is_member` tells whether the
+        group, asked now, has this worker in that generation; where it is needed and does not hold,
+        nothing is owned, and the answer is False.
         """
         self.term += 1
         if self._purging:  # its store must not be closed meanwhile
@@ -107,15 +122,20 @@ class UserRows:
             found = {partition: self._store.open(partition) for partition in partitions}
             merges = {part: self._merge(part, at) for part, at in found.items()}
             reached = await self._fold({part: at.next_offset for part, at in found.items()}, merges)
+            newest = max((at.newest_epoch for at in reached.values()), default=0)
+            if newest >= generation and not await is_member():
+                return False
             claims: dict[int, dict[bytes, bytes | None]] = {}
             for partition, position in reached.items():
-                epoch = max(generation, position.newest_epoch + 1)
+                epoch = generation
+                if position.newest_epoch >= generation:
+                    epoch += position.newest_epoch
+                    claims[partition] = {NOBODY: None}  # the next owner must not come to less
                 self._owned[partition] = _Owned(epoch, position, merges[partition].unmended)
-                if epoch > generation:  # the next owner could come to the same number
-                    claims[partition] = {NOBODY: None}
             await self._write_again(merges, {})
             if claims:
                 await self._publish(claims)
+        return True
 
     def read(self, users: Iterable[tuple[int, bytes]]) -> dict[bytes, bytes | None]:
         """Encoded states by user id. A damaged row is given as it is, and does not decode."""
@@ -137,8 +157,8 @@ class UserRows:
     ) -> bool:
         """Publish rows, and other records with them; returns when the broker has everything.
 
-        False when the rows were read in another `term`, so that nothing is published, or when a
-        newer owner has written meanwhile: nothing of it may be acknowledged then.
+        False when the rows were read in another `term` or a newer owner was seen before, so that
+        nothing is published, or when one has written meanwhile: nothing of it may be acknowledged.
         `written_ms` is the time that the rows are stamped with. They are in the store only then,
         so that it never holds what the changelog does not.
         """
@@ -147,6 +167,8 @@ class UserRows:
                 return False
             rows: dict[int, dict[bytes, bytes | None]] = defaultdict(dict)
             for partition, user, state in changes:
+                if not self._may_write(partition):
+                    return False
                 stamp = Stamp(self._owned[partition].epoch, written_ms)
                 rows[partition][user] = None if state is None else seal(state, stamp)
             return await self._publish(rows, also)
@@ -154,7 +176,7 @@ class UserRows:
     async def expire(self, partition: int, users: Collection[bytes], before_ms: int) -> int:
         """Remove those of the users whose row was written before a time; returns how many."""
         async with self._writing:
-            if partition not in self._owned:
+            if not self._may_write(partition):
                 return 0
             rows = zip(users, self._store.get(partition, users), strict=True)
             silent = {user: None for user, row in rows if row and is_silent(row, before_ms)}
@@ -170,7 +192,7 @@ class UserRows:
         """
         also = [(topic, partition, NOBODY, None, ()) for topic in topics]
         async with self._writing:
-            if partition in self._owned:
+            if self._may_write(partition):
                 await self._publish({partition: {NOBODY: None}}, also)
 
     async def purge(self, partition: int) -> None:
@@ -194,6 +216,10 @@ class UserRows:
     def scan(self, partition: int, size: int) -> Iterator[list[tuple[bytes, bytes]]]:
         """Sealed rows of an owned partition in slices; they may change between slices."""
         return self._store.scan(partition, size)
+
+    def _may_write(self, partition: int) -> bool:
+        owned = self._owned.get(partition)
+        return owned is not None and not owned.superseded
 
     async def _publish(
         self, rows: Mapping[int, dict[bytes, bytes | None]], also: Iterable[Record] = ()
@@ -272,6 +298,7 @@ class UserRows:
                 owned.unmended = merges[partition].unmended
             if position.newest_epoch > owned.epoch:
                 log.warning("partition %d has a newer owner: the session has ended", partition)
+                owned.superseded = True
                 del merges[partition]
         await self._write_again(merges, earlier)
         return len(merges) == len(partitions)

@@ -18,7 +18,9 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from faust.tables.manager import TableManager
 from faust.types import TP
 
+from stream_app.streaming.batches import CONFIRM_POLL_S
 from stream_app.streaming.broadcast import Broadcast
+from stream_app.streaming.coordinator import membership_of
 from stream_app.streaming.erasures import Erasures
 from stream_app.streaming.exits import ExitCode, die
 from stream_app.streaming.ownership import UserRows
@@ -106,8 +108,8 @@ class RowsManager(TableManager):
         try:
             began = time.monotonic()
             rows = await self._take({tp.partition for tp in assigned}, generation)
-            if self._running is not asyncio.current_task():  # a cancellation that was swallowed
-                return
+            if rows is None or self._running is not asyncio.current_task():
+                return  # the partitions moved away; or a cancellation was swallowed
             if await self._resume(assigned, generation):
                 seconds = time.monotonic() - began
                 log.info("serving %d source partitions, %d users; recovered in %.2f s",
@@ -117,7 +119,8 @@ class RowsManager(TableManager):
         except Exception as error:
             die(ExitCode.PROCESSING, f"recovery failed: {error!r}", error)
 
-    async def _take(self, partitions: set[int], generation: int) -> int:
+    async def _take(self, partitions: set[int], generation: int) -> int | None:
+        """The number of rows; None when the group has moved on meanwhile."""
         assert self._rows is not None
         assert self._publisher is not None
         assert self._erasures is not None
@@ -127,12 +130,24 @@ class RowsManager(TableManager):
             try:
                 await self._publisher.start()
                 await self._erasures.take(partitions)
-                await self._rows.take(partitions, generation)
+                taken = await self._rows.take(
+                    partitions, generation, lambda: self._is_member(generation)
+                )
             except KafkaError as error:
                 log.warning("recovery: %r; trying again", error)
                 await asyncio.sleep(RETRY_S)
             else:
-                return self._rows.count()
+                return self._rows.count() if taken else None
+
+    async def _is_member(self, generation: int) -> bool:
+        """Whether the group, asked from now on, has this worker in a generation; waits for it."""
+        asked, coordinator = time.monotonic(), self.app.consumer.coordinator()
+        while self.app.consumer_generation_id == generation:
+            confirmed = membership_of(coordinator).confirmed_at > asked
+            if confirmed and coordinator.generation == generation:
+                return True
+            await asyncio.sleep(CONFIRM_POLL_S)
+        return False
 
     async def _resume(self, assigned: set[TP], generation: int) -> bool:
         """Let events flow; False when another rebalance has begun."""

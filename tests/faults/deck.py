@@ -28,6 +28,11 @@ FAULTS = (
     Fault("SIGTERM", "a worker is told to stop: exit code 0", worker_faults.terminate, 2),
     Fault("stop", "SIGSTOP for 1-3 s, then SIGCONT", worker_faults.stop_short),
     Fault("zombie", "SIGSTOP for longer than the session, then SIGCONT", worker_faults.zombie, 3),
+    Fault(
+        "stopped in takeover",
+        "as a zombie, between its assignment and its first heartbeat",
+        worker_faults.stop_in_takeover,
+    ),
     Fault("join and leave", "one worker more, then less", worker_faults.join_leave, 2),
     Fault("rebalance storm", "three joins and leaves within seconds", worker_faults.storm),
     Fault("slow batches", "5-50 ms more per batch, and a kill meanwhile", worker_faults.slow, 2),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import threading
 import time
 from typing import Any
@@ -31,6 +32,8 @@ CRASH_POINTS = {
 
 TAKEN_OVER = "rows taken over"
 """One more point, of a rebalance: the rows are read, and no event is."""
+TAKING_OVER = "rows being taken over"
+"""Where a worker can be told to stop itself: assigned, before its first heartbeat as a member."""
 
 _real_sleep = time.sleep
 _orders = Orders()
@@ -45,6 +48,7 @@ def install() -> None:
     _wrap_outbox()
     _wrap_batches()
     _wrap_rows()
+    _wrap_assignment()
 
 
 def _look(path: str) -> None:
@@ -140,11 +144,25 @@ def _wrap_rows() -> None:
 
     take = UserRows.take
 
-    async def watched(self: UserRows, *arguments: Any) -> None:
-        await take(self, *arguments)
+    async def watched(self: UserRows, *arguments: Any) -> bool:
+        taken = await take(self, *arguments)
         _crash_at(TAKEN_OVER)
+        return taken
 
     UserRows.take = watched  # type: ignore[method-assign, assignment]
+
+
+def _wrap_assignment() -> None:
+    from stream_app.streaming.recovery import RowsManager
+
+    rebalance = RowsManager.on_rebalance
+
+    async def watched(self: RowsManager, *arguments: Any) -> None:
+        if _orders.stop == TAKING_OVER:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        await rebalance(self, *arguments)
+
+    RowsManager.on_rebalance = watched  # type: ignore[method-assign, assignment]
 
 
 def _wrap_commit() -> None:

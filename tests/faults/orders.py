@@ -21,6 +21,8 @@ class Orders(msgspec.Struct, frozen=True):
 
     crash: str = ""
     """Name of the point at which to end at once, with `CRASHED`; see `inject.CRASH_POINTS`."""
+    stop: str = ""
+    """Name of the point at which to stop as if by SIGSTOP; `inject.TAKING_OVER`."""
     slow_s: tuple[float, float] = (0.0, 0.0)
     """Least and most seconds that every batch takes longer to compute."""
     clock_s: float = 0.0

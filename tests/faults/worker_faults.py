@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 
+import psutil
+
 from tests.faults.arena import Arena
 from tests.faults.fleet import Slot
-from tests.faults.inject import TAKEN_OVER
+from tests.faults.inject import TAKEN_OVER, TAKING_OVER
 from tests.faults.orders import CRASHED, Orders
 
 CRASH_TIMEOUT_S = 30.0
@@ -100,6 +102,30 @@ def crash_in_takeover(arena: Arena) -> None:
     joined = arena.fleet.add()  # so that there is an assignment
     _crash(arena, slot, TAKEN_OVER)
     leave(arena, joined)
+
+
+def stop_in_takeover(arena: Arena) -> None:
+    """Stopped between its assignment and its first heartbeat, until others have its partitions.
+
+    It goes on to take them over, and learns from the group only seconds later.
+    """
+    slot = arena.victim()
+    joined = arena.fleet.add()  # so that there is an assignment
+    arena.fleet.order(slot, Orders(stop=TAKING_OVER))
+    reached = arena.until(lambda: _is_stopped(slot), CRASH_TIMEOUT_S)
+    arena.fleet.order(slot, Orders())
+    assert reached, f"{slot.name} was assigned nothing in {CRASH_TIMEOUT_S:.0f} s"
+    slot.stopped = True
+    arena.pause(arena.dice.uniform(7.5, 11))
+    arena.fleet.signal(slot, signal.SIGCONT)
+    leave(arena, joined)
+
+
+def _is_stopped(slot: Slot) -> bool:
+    if slot.process is None:
+        return False
+    pid = slot.process.process.pid
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() == psutil.STATUS_STOPPED
 
 
 def _crash(arena: Arena, slot: Slot, point: str) -> None:

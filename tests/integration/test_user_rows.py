@@ -254,7 +254,50 @@ def test_a_group_that_counts_anew_does_not_go_back(settings) -> None:
     records = read_full(settings, changelog_topic(settings.app_id))
     assert [stamp_of(r.value).epoch for r in records if r.value] == [70, 71]
     # An owner whose number is not the group's says so before it writes: the next one is higher.
-    assert [dict(r.headers) for r in records if not r.value] == [{"epoch": b"71"}, {"epoch": b"72"}]
+    assert [dict(r.headers) for r in records if not r.value] == [{"epoch": b"71"}, {"epoch": b"73"}]
+
+
+def test_who_was_stopped_while_it_took_over_does_not_outrank_the_owner_after_it(settings) -> None:
+    """It reads the rows of its successor, and is no member of the group any more."""
+
+    async def no_member() -> bool:
+        return False
+
+    async def run() -> None:
+        async with owner(settings) as stopped, owner(settings) as present:
+            await present.take([0], generation=6)
+            await present.write([(0, b"ann", b"1")], NOW)
+            assert not await stopped.take([0], generation=5, is_member=no_member)
+            assert not stopped.partitions
+            assert await present.write([(0, b"ann", b"2")], NOW)
+            assert await stopped.take([0], generation=7, is_member=no_member)  # need not be asked
+            assert found(stopped, b"ann") == [b"2"]
+
+    asyncio.run(run())
+    records = read_full(settings, changelog_topic(settings.app_id))
+    assert [stamp_of(record.value).epoch for record in records] == [6, 6]
+
+
+def test_who_has_seen_a_newer_owner_publishes_nothing_more(settings) -> None:
+    async def run() -> None:
+        async with owner(settings) as former, owner(settings) as present:
+            await former.take([0, 1], generation=1)
+            await present.take([0], generation=2)
+            await present.write([(0, b"ann", b"new")], NOW)
+            assert not await former.write([(0, b"ann", b"old")], NOW)  # learns of it
+            assert not await former.write([(0, b"bob", b"old")], NOW)
+            assert not await former.write([(1, b"cid", b"old"), (0, b"bob", b"old")], NOW)
+            await former.push(0)
+            assert await former.expire(0, [b"ann"], NOW + 1) == 0
+            assert await former.write([(1, b"cid", b"own")], NOW)
+            assert await former.take([0, 1], generation=3)
+            assert await former.write([(0, b"bob", b"new")], NOW)
+
+    asyncio.run(run())
+    records = read_full(settings, changelog_topic(settings.app_id))
+    assert [unseal(record.value) for record in records if record.key == b"bob"] == [b"new"]
+    assert [unseal(record.value) for record in records if record.key == b"cid"] == [b"own"]
+    assert all(record.key for record in records)
 
 
 def test_silent_users_are_removed_and_come_back_new(settings, make_store) -> None:

@@ -57,3 +57,9 @@ def test_a_hole_is_what_compaction_leaves_or_ends_the_worker(
     place = TP(topic, 0), 4, 9
     asyncio.run(consumer._add_gap(*place))
     assert (taken, ended) == (([place], []) if passes else ([], [ExitCode.OFFSET_HOLE]))
+
+
+def test_positions_that_are_not_known_yet_do_not_end_the_worker(consumer) -> None:
+    """Faust's look at all partitions fails when it comes while they are assigned."""
+    assert hasattr(driver.Consumer, "verify_all_partitions_active")
+    asyncio.run(consumer.verify_all_partitions_active())  # Faust's own would need a running thread
