@@ -26,7 +26,7 @@ demo: $(VENV)/.demo
 	$(BIN)/stream-app demo $(ARGS)
 
 test: $(VENV)/.all
-	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --ignore tests/faults $(ARGS)
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --ignore tests/faults $(ARGS)
 	$(BIN)/pytest tests/faults
 
 check: $(VENV)/.all

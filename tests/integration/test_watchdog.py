@@ -144,7 +144,7 @@ BLOCKED_RECOVERY = """
 import time
 from stream_app.streaming.ownership import UserRows
 
-async def blocking(self, partitions, generation):
+async def blocking(self, *_):
     time.sleep(3600)
 
 UserRows.take = blocking
