@@ -5,13 +5,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.lock
+# It would say that a next mkdocs, which the lock does not take, is not for this theme.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 ARGS ?=
 # Most tests wait for sessions and brokers, not for a core.
 JOBS ?= 4
 CYCLES ?= 20
 SEED ?= 1
 
-.PHONY: help demo test check bench faults faults-control lock format example clean
+.PHONY: help demo test check bench faults faults-control site site-serve lock format example clean
 
 help:
 	@echo "make demo    stream MovieLens through an embedded Kafka and watch lists change"
@@ -19,6 +21,7 @@ help:
 	@echo "make check   formatter, linter, types, import rules, generated files"
 	@echo "make bench   measure the engine and the whole worker"
 	@echo "make faults  workers under CYCLES=N faults with SEED=S; faults-control: stock Faust instead"
+	@echo "make site    build the documentation into site/; site-serve: show it at 127.0.0.1:8000"
 	@echo "make example train the bundle of examples/movielens again"
 	@echo "make lock    resolve requirements.lock again"
 
@@ -48,6 +51,12 @@ faults: $(VENV)/.all
 faults-control: $(VENV)/.all
 	! $(BIN)/python -m tests.faults --scenario stock --cycles $(CYCLES) --seed $(SEED) $(ARGS)
 
+site: $(VENV)/.docs
+	$(MKDOCS) build --strict
+
+site-serve: $(VENV)/.docs
+	$(MKDOCS) serve --strict
+
 example: $(VENV)/.all
 	sh examples/movielens/train.sh $(BIN)/stream-app
 
@@ -61,11 +70,15 @@ lock: $(VENV)/.uv
 	    --extra train --extra text-model --extra rocksdb --extra demo --extra dev pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/.demo: $(VENV)/.uv pyproject.toml requirements.lock
 	@echo "installing stream-app[demo] into $(VENV) (hnswlib is compiled: about a minute)"
 	@$(INSTALL) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.uv pyproject.toml requirements.lock
+	@$(INSTALL) 'mkdocs-material'
 	@touch $@
 
 $(VENV)/.all: $(VENV)/.uv pyproject.toml requirements.lock
