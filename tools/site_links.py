@@ -22,6 +22,7 @@ LANGUAGES = {
     ".json": "json", ".java": "java", ".js": "javascript", ".py": "python", ".sh": "sh",
     ".toml": "toml", ".yaml": "yaml", ".yml": "yaml",
 }  # fmt: skip
+LEFT = {"__pycache__", "node_modules"}
 _FENCE = re.compile(r"^ *(`{3,}).*?^ *\1`* *$", re.M | re.S)
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?(?=\))")
 
@@ -35,8 +36,9 @@ def on_files(files: Files, config: Any) -> Files:
         files.append(File.generated(config, name, content=(ROOT / name).read_text("utf-8")))
     for page in list(files.documentation_pages()):
         for path in linked(ROOT / _place(page.src_uri), page.content_string):
-            if files.get_file_from_path(site_page(path)) is None:
-                files.append(File.generated(config, site_page(path), content=shown(path)))
+            for one in [path, *inside(path)]:
+                if files.get_file_from_path(site_page(one)) is None:
+                    files.append(File.generated(config, site_page(one), content=shown(one)))
     return files
 
 
@@ -91,14 +93,27 @@ def site_page(path: Path) -> str:
     return f"source/{place.as_posix()}.md"
 
 
+def inside(path: Path) -> list[Path]:
+    """The files below a folder, but for what programs leave there; none if it is a file."""
+    files = (file for file in sorted(path.rglob("*")) if file.is_file())
+    return [file for file in files if not LEFT & set(file.parts)]
+
+
 def shown(path: Path) -> str:
-    """The page of a file: its text; of a folder: the names in it."""
-    place = path.relative_to(ROOT).as_posix()
-    head = f"---\nsearch:\n  exclude: true\nhide: [toc]\n---\n# `{place}`\n\n"
+    """The page of a file: its text; of a folder: links to the files in it."""
+    head = "---\nsearch:\n  exclude: true\nhide: [toc]\n---\n"
+    head += f"# `{path.relative_to(ROOT).as_posix()}`\n\n"
     if path.is_dir():
-        names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
-        return head + "\n".join(f"- `{name}`" for name in names if "__pycache__" not in name)
-    return f"{head}````{LANGUAGES.get(path.suffix, 'text')}\n{path.read_text('utf-8')}\n````\n"
+        here = Path(site_page(path)).parent
+        return head + "\n".join(
+            f"- [`{file.relative_to(path).as_posix()}`]({os.path.relpath(site_page(file), here)})"
+            for file in inside(path)
+        )
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError:
+        return f"{head}A file of {path.stat().st_size:,} bytes, which is no text.\n"
+    return f"{head}````{LANGUAGES.get(path.suffix, 'text')}\n{text}\n````\n"
 
 
 def _place(src_uri: str) -> str:

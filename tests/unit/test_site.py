@@ -150,6 +150,13 @@ def test_links_are_followed_but_in_code() -> None:
     assert found == [ROOT / "Makefile", ROOT / "k8s"]
 
 
+def test_folders_lead_to_their_files_and_what_is_no_text_is_not_shown() -> None:
+    hook = load("site_links")
+    folder = ROOT / "examples" / "movielens" / "bundle"
+    assert "[`manifest.json`](manifest.json.md)" in hook.shown(folder).replace("bundle/", "")
+    assert "which is no text" in hook.shown(folder / "step.onnx")
+
+
 def load(name: str) -> Any:
     """A module of tools/."""
     spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
