@@ -154,7 +154,7 @@ def test_what_each_language_sends_is_answered_to_each(
 ) -> None:
     sending = {name: programs.produce(name, f"{name}-user", ITEM) for name in LANGUAGES}
     for language, process in sending.items():
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=120)
         assert process.returncode == 0, output
         told = re.findall(r"sent clients\.(\w+)/\d@\d+", output)
         assert sorted(told) == ["clicks", "purchases"], language
@@ -171,6 +171,13 @@ def test_what_each_language_sends_is_answered_to_each(
             )
             for line in programs.printed(reader, user):
                 assert re.fullmatch(rf"{user} fresh:( \d+){{10}}", line)
+
+
+def test_without_arguments_each_program_says_what_it_needs(programs: Programs) -> None:
+    for command in [*programs.producers.values(), *programs.subscribers.values()]:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1
+        assert done.stderr.startswith("usage: "), done.stderr
 
 
 def test_a_list_again_and_a_late_one_are_passed_over(

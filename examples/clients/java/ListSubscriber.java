@@ -21,6 +21,10 @@ public final class ListSubscriber {
     private static final Map<String, Map<String, Long>> COVERED = new HashMap<>();
 
     public static void main(String[] arguments) throws Exception {
+        if (arguments.length < 1) {
+            System.err.println("usage: java ListSubscriber GROUP");
+            System.exit(1);
+        }
         Map<String, Object> settings = Map.of(
                 ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG,
                 System.getenv().getOrDefault("BOOTSTRAP_SERVERS", "127.0.0.1:9092"),

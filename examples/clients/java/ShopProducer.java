@@ -15,6 +15,10 @@ public final class ShopProducer {
     private static final ObjectMapper JSON = new ObjectMapper();
 
     public static void main(String[] arguments) throws Exception {
+        if (arguments.length < 2) {
+            System.err.println("usage: java ShopProducer USER ITEM [REC_ID]");
+            System.exit(1);
+        }
         String userId = arguments[0];
         Map<String, Object> event = new HashMap<>();
         event.put("user_id", userId);

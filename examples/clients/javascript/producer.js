@@ -6,6 +6,10 @@ import { Kafka, Partitioners, logLevel } from "kafkajs";
 const brokers = (process.env.BOOTSTRAP_SERVERS ?? "127.0.0.1:9092").split(",");
 const prefix = process.env.TOPIC_PREFIX ?? "";
 const [userId, itemId, recId] = process.argv.slice(2);
+if (!itemId) {
+  console.error("usage: node producer.js USER ITEM [REC_ID]");
+  process.exit(1);
+}
 
 const kafka = new Kafka({ clientId: "shop", brokers, logLevel: logLevel.ERROR });
 const producer = kafka.producer({

@@ -4,7 +4,12 @@ import { decode } from "@msgpack/msgpack";
 import { Kafka, logLevel } from "kafkajs";
 
 const brokers = (process.env.BOOTSTRAP_SERVERS ?? "127.0.0.1:9092").split(",");
+const groupId = process.argv[2];
 const topic = (process.env.TOPIC_PREFIX ?? "") + "recommendations";
+if (!groupId) {
+  console.error("usage: node subscriber.js GROUP");
+  process.exit(1);
+}
 
 // Of each user's last list: what it covers. Keep it beside the list, where you keep that.
 const covered = new Map();
@@ -34,7 +39,7 @@ function handle(value) {
 }
 
 const kafka = new Kafka({ clientId: "shop", brokers, logLevel: logLevel.ERROR });
-const consumer = kafka.consumer({ groupId: process.argv[2] });
+const consumer = kafka.consumer({ groupId });
 
 for (const signal of ["SIGINT", "SIGTERM"])
   process.once(signal, async () => {

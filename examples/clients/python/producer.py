@@ -24,6 +24,8 @@ def delivered(error: KafkaError | None, message: Message) -> None:
 
 
 def main() -> None:
+    if len(sys.argv) < 3:
+        sys.exit("usage: python producer.py USER ITEM [REC_ID]")
     user_id, item_id, *rec_id = sys.argv[1:]
     producer = Producer(
         {

@@ -44,6 +44,8 @@ def handle(value: bytes) -> None:
 
 
 def main() -> None:
+    if len(sys.argv) < 2:
+        sys.exit("usage: python subscriber.py GROUP")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     consumer = Consumer(
         {
