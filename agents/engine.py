@@ -16,6 +16,7 @@ from agents.profiles import PUSH, is_push, profile_message
 from agents.records import Outgoing, Record, Work, decode_rows
 from schemas import Click, Impression, Purchase, Reason, RejectedMessage
 from stream_app.answers import Asked
+from stream_app.degradations import Degradation, degraded
 from stream_app.recommender import NEW, ProfileMessage, Recommender, SourceMessage
 from stream_app.releases import Releases
 from stream_app.source_messages import ShownMessage
@@ -272,6 +273,7 @@ class Engine:
             expired = request.deadline_ms is not None and request.deadline_ms < now_ms
             work.count(record.topic, "expired" if expired else "answered")
             if expired:
+                degraded(Degradation.REQUEST_EXPIRED)
                 work.unanswered += 1
             else:
                 asked.append(Asked(request, record.topic, record.partition, record.offset))

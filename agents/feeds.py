@@ -12,6 +12,7 @@ from concurrent.futures import Executor
 from typing import Any, Generic, TypeVar
 
 from schemas import RejectedMessage
+from stream_app.degradations import Degradation, degraded
 from stream_app.rules import RuleBook
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class ControlFeed(Generic[Message]):
                 said.append(self._decode(record.value, key=record.key))
             except RejectedMessage as error:
                 self.rejected += 1
+                degraded(Degradation.CONTROL_REFUSED)
                 log.error("%s/%d@%d is refused, what was said before holds: %s",
                           record.topic, record.partition, record.offset, error)  # fmt: skip
         await asyncio.get_running_loop().run_in_executor(self._engine, self._all, said)

@@ -77,8 +77,12 @@ def attach_feeds(
 
     async def report() -> None:
         loop = asyncio.get_running_loop()
-        seen = await loop.run_in_executor(thread, releases.main.look)
-        metrics.catalogue(seen, broadcast.remaining)
+        seen, shown = await loop.run_in_executor(thread, releases.main.look)
+        newest = broadcast.newest_ms.items()
+        newest_ms = {topic.removeprefix(prefix): at_ms for topic, at_ms in newest}
+        metrics.catalogue(seen, broadcast.remaining, newest_ms)
+        if shown is not None:
+            metrics.shown(shown)
         said = releases.main.treatments
         held, book = said.scenarios, said.rules
         metrics.control(SCENARIOS.name, len(held), len(held.refused) + scenarios.rejected)

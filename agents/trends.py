@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError, ProducerClosed
 
 import schemas
 from schemas import ItemTrend, RejectedMessage, decode_output
+from stream_app.degradations import Degradation, degraded
 from stream_app.streaming.publisher import Publisher, PublisherStopped
 from stream_app.trends import Published, SharedTrends
 
@@ -71,6 +72,7 @@ class TrendAgent:
         except ProducerClosed:
             return  # the worker is stopping
         except KafkaError as error:
+            degraded(Degradation.TRENDS_UNPUBLISHED)
             if not self._troubled:
                 log.warning("%s: %r; trying again every second", self._topic, error)
             self._troubled = True

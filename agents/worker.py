@@ -84,6 +84,9 @@ def run(settings: Settings) -> None:
         log.info("serving release %s to arms that name it", challenger.bundle.release)
     metrics = Metrics()
     metrics.release(recommender.bundle)
+    for one in releases.all:
+        if one.tally is not None:
+            metrics.watch(one.tally.funnel, one.treatments.rules)
     app = build(settings, partitions, releases, metrics, _retention(settings), encoder, counts)
     gc.collect()
     gc.freeze()  # what is loaded by now stays: no collection needs to look at it again

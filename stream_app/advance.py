@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.catalog import Catalog
+from stream_app.degradations import Degradation, degraded
 from stream_app.encoders import History, SequenceEncoder, SteppedEncoder
 from stream_app.users.features import NO_PREVIOUS, sequence_features
 from stream_app.users.profile import ProfileChange, apply_profile
@@ -114,6 +115,7 @@ class Advancer:
             steps = self._steps([blob for blob, _ in blobs], pending)
             hidden, vectors = self._run(steps, self._initial(pending))
         broken = _not_finite(hidden) | _not_finite(vectors)
+        degraded(Degradation.VECTOR_NOT_FINITE, len(broken))
         rows = zip(pending, _slices(hidden), _slices(vectors), strict=True)
         for row, (update, state, vector) in enumerate(rows):
             fine = row not in broken

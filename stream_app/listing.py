@@ -11,12 +11,21 @@ import numpy as np
 
 from schemas import MAX_K, RankedItem, RuleTrace
 from stream_app.catalog import Catalog
+from stream_app.degradations import Degradation, degraded
 from stream_app.filter_names import looked_at
 from stream_app.profiles import Profiles
-from stream_app.ranking import Evidence, Pipeline, Pipelines, SeenIndex, UserBatch, user_batch
+from stream_app.ranking import (
+    Evidence,
+    Pipeline,
+    Pipelines,
+    SeenIndex,
+    Tally,
+    UserBatch,
+    user_batch,
+)
 from stream_app.ranking.batch import Indices
 from stream_app.ranking.rerankers.explore import seeds_of
-from stream_app.rules import traces
+from stream_app.rules import touched, traces
 from stream_app.treatments import Asking, Treatment, Treatments
 
 LENGTHS = (20, 50, MAX_K)
@@ -59,14 +68,16 @@ class Lists:
         seen: SeenIndex,
         profiles: Profiles,
         k: int,
+        tally: Tally | None = None,
     ) -> None:
-        """`k` is the length of lists after events."""
+        """`k` is the length of lists after events; `tally` counts what becomes of them."""
         self._catalog = catalog
         self._pipelines = pipelines
         self._treatments = treatments
         self._seen = seen
         self._profiles = profiles
         self._k = k
+        self._tally = tally
         self._lengths = sorted({k, *LENGTHS})
 
     def make(
@@ -102,9 +113,11 @@ class Lists:
                     group = replace(group, terms=treatment.terms)
                 lengths = [request.k if (request := asking[place].request) else k
                            for place in places]  # fmt: skip
-                lists = self._ranked(group, treatment, k, lengths, stages, keep)
+                lists = self._ranked(group, treatment, k, lengths, stages, keep, now_ms)
                 made.update(zip(places, lists, strict=True))
-        for place in queried.unread if queried is not None else ():
+        unread = queried.unread if queried is not None else ()
+        degraded(Degradation.QUERY_UNREAD, len(unread))
+        for place in unread:
             treatment = made[place].treatment
             notes = "; ".join(filter(None, (QUERY_UNREAD, treatment.degraded)))
             made[place] = made[place]._replace(treatment=treatment._replace(degraded=notes))
@@ -130,11 +143,13 @@ class Lists:
         lengths: Sequence[int],
         stages: dict[str, float],
         keep: bool,
+        now_ms: int,
     ) -> list[Made]:
         """Lists of `k` items, cut to their `lengths`."""
         pipeline, builder = self._pipelines.get(treatment.plan, k)
         kept: list[Evidence] | None = [] if keep else None
-        ranked = pipeline.rank(users, stages, kept)
+        tally = self._tally
+        ranked = pipeline.rank(users, stages, kept, tally.funnel if tally else None)
         began = time.thread_time()
         lists = builder.build(ranked, users)
         bases: Sequence[Basis | None] = [None] * len(users)
@@ -151,7 +166,15 @@ class Lists:
         rules: Sequence[tuple[RuleTrace, ...]] = [()] * len(lists)
         if treatment.rules:
             size = len(self._catalog)
-            rules = traces(treatment.rules, treatment.terms, ranked.items, lengths, size)
+            masks = touched(treatment.rules, treatment.terms, ranked.items, lengths, size)
+            rules = traces(treatment.rules, masks)
+            for rule, mask in zip(treatment.rules, masks, strict=True):
+                rule.count(mask)
+        if tally is not None:
+            names = [one.name for one in pipeline.sources]
+            tally.lists(ranked, lengths, names, now_ms)
+        if treatment.degraded:
+            degraded(Degradation.NOT_AS_ASKED, len(lists))
         made = [
             Made(items[:length], treatment, k, basis, done)
             for items, length, basis, done in zip(lists, lengths, bases, rules, strict=True)

@@ -19,6 +19,7 @@ from schemas import Item, ItemVector
 from stream_app.bundle import Bundle
 from stream_app.catalog import ItemTable
 from stream_app.catalog.table import DELISTED, LISTED
+from stream_app.degradations import Degradation, degraded
 from stream_app.retrieval import LiveIndex
 from stream_app.text.items import NOTHING_SAID, content_of
 
@@ -128,6 +129,7 @@ class LiveCatalogue:
                 log.error("the catalogue is full at %d items: item %r and others do not join; "
                           "raise catalogue_room", len(self._catalog), item_id)  # fmt: skip
             self._refused += 1
+            degraded(Degradation.CATALOGUE_FULL)
             return False
         self._fit()
         self.table.say(index, item)

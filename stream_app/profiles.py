@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from stream_app.advance import UserUpdate
 from stream_app.bundle import Bundle
+from stream_app.degradations import Degradation, degraded
 from stream_app.ranking.batch import Floats, UserBatch
 from stream_app.text import TextEncoder, TextError
 from stream_app.users.profile import profile_of, unread, with_reading
@@ -95,6 +96,7 @@ class Profiles:
             return 0
         if self._encoder is None:
             self._tell()
+            degraded(Degradation.TEXT_UNREAD, len(waiting))
             return 0
         vectors, _ = self._encode([text for _, text in waiting])
         for (update, _), vector in zip(waiting, vectors, strict=True):
@@ -173,6 +175,7 @@ class Profiles:
                 vectors[at] = self._finite(self._encoder.encode([text]))[0]
             except Exception:  # one bad text is nobody else's trouble
                 failed.append(at)
+        degraded(Degradation.TEXT_UNREAD, len(failed))
         return vectors, failed
 
     @staticmethod

@@ -38,7 +38,7 @@ from stream_app.live_catalogue import CatalogueStatus, LiveCatalogue
 from stream_app.memory import RowsInMemory
 from stream_app.plan import USUAL, Plan
 from stream_app.profiles import Profiles
-from stream_app.ranking import LiveStores, Pipelines, SeenIndex
+from stream_app.ranking import LiveStores, Pipelines, SeenIndex, Shown, Tally
 from stream_app.reasons import Explainer, Explanation, explained
 from stream_app.retrieval import LiveIndex
 from stream_app.rules import RuleBook
@@ -97,12 +97,14 @@ class Recommender:
         room: int | None = None,
         decisions: float = 0.0,
         text_encoder: TextEncoder | None = None,
+        counted: bool = False,
     ) -> None:
         """Lists hold `k` items and are made as `plan` says, unless scenarios say otherwise.
 
         `clock` gives the Unix ms of lists, at which items are available; at most `room` items that
         the release does not have may join. Of a share `decisions` of all lists it is kept what
-        they were made from. `text_encoder` reads profiles and queries. Raises UserError for a
+        they were made from. `text_encoder` reads profiles and queries. With `counted` it is counted
+        what becomes of candidates and lists, for metrics. Raises UserError for a
         source or weight that does not exist, for values of actions where the bundle has no action
         head, and for a text encoder that the bundle was not trained with.
         """
@@ -138,8 +140,15 @@ class Recommender:
         """Scenarios, experiments and rules; takes records between two calls, in the same thread."""
         self._filters = plan.filters
         self._remembers_lists = remembers(plan.filters, SERVED)
+        self.tally = Tally(bundle.catalog) if counted else None
         self._lists = Lists(
-            bundle.catalog, self._pipelines, self.treatments, self._seen, self._profiles, k
+            bundle.catalog,
+            self._pipelines,
+            self.treatments,
+            self._seen,
+            self._profiles,
+            k,
+            self.tally,
         )
         self._answers = Answers(self._advancer, self._profiles, self._lists)
         manifest = bundle.manifest
@@ -180,10 +189,15 @@ class Recommender:
         """Learn from events of users whom another release serves; `states` as in `process`."""
         self._applier.apply(messages, states)
 
-    def look(self) -> CatalogueStatus:
-        """The catalogue's figures, at the present time, at which experiments begin or end, too."""
-        self.treatments.experiments.split(self._begin())
-        return self.catalogue.status()
+    def look(self) -> tuple[CatalogueStatus, Shown | None]:
+        """Figures of the catalogue and, if counted, of what lists showed of it lately.
+
+        They are of the present time, at which experiments begin or end, too.
+        """
+        now_ms = self._begin()
+        self.treatments.experiments.split(now_ms)
+        shown = self.tally.coverage.shown(now_ms) if self.tally is not None else None
+        return self.catalogue.status(), shown
 
     def recommend(self, events: Sequence[Click | Purchase]) -> list[Recommendation]:
         """Apply events in the order given and return a fresh list for each of their users.

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from schemas import EVENTS, POPULAR, Scenario
+from stream_app.degradations import Degradation, degraded
 from stream_app.errors import UserError
 from stream_app.objectives import Objectives
 from stream_app.plan import EVERY_OTHER, Plan, named
@@ -53,6 +54,7 @@ class Scenarios:
             plan = plan_of(scenario, self._usual.plan)
             self._check(plan)
         except UserError as error:
+            degraded(Degradation.CONTROL_REFUSED)
             log.error("scenario %r is refused, what was said of it before holds: %s", name, error)
             if len(self.refused) < MOST:
                 self.refused[name] = str(error)

@@ -39,4 +39,5 @@ def _recommender(settings: Settings, directory: str) -> Recommender:
         plan=settings.plan,
         room=settings.catalogue_room,
         decisions=settings.decisions,
+        counted=True,
     )

@@ -29,6 +29,7 @@ from stream_app.bundle.priors import Priors, decode_priors
 from stream_app.bundle.ranker import RANKER_FILE, Ranker, RankerItems, open_ranker
 from stream_app.bundle.text import PROJECTION_FILE, TextProjector, decode_text
 from stream_app.catalog import Catalog
+from stream_app.degradations import Degradation, degraded
 from stream_app.encoders import SequenceEncoder, load_encoder
 from stream_app.retrieval import INDEX_KINDS, ItemIndex, build_index, recall
 
@@ -176,4 +177,5 @@ def _good_enough(
     if not may_replace:
         raise ValueError(f"{found}, at least {LOWEST_RECALL:.0%} are needed; use index `exact`")
     log.warning("%s: using an exact index instead", found)
+    degraded(Degradation.INDEX_REPLACED)
     return build_index(catalog.vectors, "exact")

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import cast
 
+from stream_app.degradations import Degradation, degraded
 from stream_app.encoders.base import Floats, History, SequenceEncoder, SteppedEncoder
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class FallbackEncoder:
         """Go over to the second; raises `error` if that one is at work already."""
         if self._active is self._second:
             raise error
+        degraded(Degradation.ENCODER_FALLBACK)
         log.exception(
             "the encoder on %s failed; it runs on %s until this worker restarts",
             self.backend,

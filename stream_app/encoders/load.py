@@ -7,6 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
+from stream_app.degradations import Degradation, degraded
 from stream_app.encoders.base import SequenceEncoder
 from stream_app.encoders.fallback import FallbackEncoder
 from stream_app.encoders.onnx import open_onnx
@@ -64,6 +65,8 @@ def load_encoder(
             if last:
                 raise
             missing = isinstance(error, UnavailableError)
+            if not missing:
+                degraded(Degradation.BACKEND_REFUSED)
             log.log(logging.DEBUG if missing else logging.WARNING, "%s; not taken", error)
         else:
             return encoder if last else FallbackEncoder(encoder, on_cpu)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable
 
 from schemas import ExperimentSpec
+from stream_app.degradations import Degradation, degraded
 from stream_app.experiments.split import Split
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Experiments:
             key=lambda spec: spec.name,
         )
         for spec in running[MAX_RUNNING:]:
+            degraded(Degradation.CONTROL_REFUSED)
             log.error("experiment %s: more than %d run, it has to wait", spec.name, MAX_RUNNING)
         self.running = min(len(running), MAX_RUNNING)
         self._split = Split(running[:MAX_RUNNING]) if running else None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+NAN = float("nan")
 STATES = ("listed", "delisted", "unavailable", "lacking", "refused")
 """As in the fields of `Catalogue`."""
 
@@ -50,6 +52,18 @@ class Catalogue(Protocol):
         """Share of the nearest items that the index finds; None when not measured yet."""
 
 
+class Shown(Protocol):
+    """What the lists of the last hour show; None where there was no list."""
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of the available items."""
+
+    @property
+    def top_share(self) -> float | None:
+        """Share of the places that the ten items listed most often hold."""
+
+
 class CatalogueMetrics:
     """Set from time to time; part of `metrics.Metrics`."""
 
@@ -81,10 +95,27 @@ class CatalogueMetrics:
             "Share of the nearest items that the index finds, of sampled queries; NaN before one.",
             registry=registry,
         )
-        self._recall.set(float("nan"))
+        self._newest = Gauge(
+            "stream_app_catalogue_record_timestamp_seconds",
+            "When the newest record read of each such topic was appended, Unix seconds.",
+            ["topic"],
+            registry=registry,
+        )
+        self._coverage = Gauge(
+            "stream_app_catalogue_coverage",
+            "Share of the available items that were in lists of the last hour; NaN without one.",
+            registry=registry,
+        )
+        self._top_share = Gauge(
+            "stream_app_top_items_share",
+            "Share of the places of those lists that the ten items listed most often hold.",
+            registry=registry,
+        )
+        for measured in (self._recall, self._coverage, self._top_share):
+            measured.set(NAN)
 
-    def seen(self, catalogue: Catalogue, remaining: int) -> None:
-        """The catalogue as just seen, and how many of its records are to be read."""
+    def seen(self, catalogue: Catalogue, remaining: int, newest_ms: Mapping[str, int]) -> None:
+        """As `Metrics.catalogue`."""
         for state in STATES:
             self._items.labels(state).set(getattr(catalogue, state))
         self._lag.set(remaining)
@@ -92,3 +123,10 @@ class CatalogueMetrics:
         self._rebuilds.set(catalogue.rebuilds)
         if catalogue.recall is not None:
             self._recall.set(catalogue.recall)
+        for topic, at_ms in newest_ms.items():
+            self._newest.labels(topic).set(at_ms / 1000)
+
+    def shown(self, shown: Shown) -> None:
+        """What lists show, as just seen."""
+        self._coverage.set(NAN if shown.coverage is None else shown.coverage)
+        self._top_share.set(NAN if shown.top_share is None else shown.top_share)

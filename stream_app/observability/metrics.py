@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Callable, Mapping, Sequence, Sized
+from importlib.metadata import version
 from typing import Protocol
 
 import numpy as np
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+)
 
+from schemas import Reason
 from stream_app.bundle import Bundle
 from stream_app.observability.catalogue import Catalogue, CatalogueMetrics
 from stream_app.observability.control import ControlMetrics
-from stream_app.observability.histogram import BatchHistogram
+from stream_app.observability.engine import EngineMetrics
+from stream_app.observability.histogram import BatchHistogram, LabelledHistogram
+from stream_app.observability.partitions import PartitionMetrics, Progress
 
 # From 1 ms to 10 s. A quantile is only as good as the edges around it: 10, 25, 50 and 100 ms are
 # where objectives are set.
@@ -21,7 +33,17 @@ LATENCY_EDGES_S = (
     *(0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
 STAGE_EDGES_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5)
+SAMPLED_ROWS = 16
+"""Rows of a batch that are looked at for the size of the state."""
 BATCH_EDGES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
+
+
+class Row(Protocol):
+    """A user's row as it was published."""
+
+    @property
+    def value(self) -> bytes | None:
+        """None where it was removed."""
 
 
 class BatchWork(Protocol):
@@ -56,6 +78,10 @@ class BatchWork(Protocol):
         """The recommendations for requests."""
 
     @property
+    def rows(self) -> Sequence[Row]:
+        """The rows of users."""
+
+    @property
     def arms(self) -> Mapping[tuple[str, str], int]:
         """Number of lists and answers by experiment and arm."""
 
@@ -68,26 +94,6 @@ class BatchWork(Protocol):
         """The same of the requests that have an answer."""
 
 
-class Lag(Protocol):
-    """Progress in one partition."""
-
-    @property
-    def lag(self) -> int:
-        """Events that are not processed yet."""
-
-
-class Progress(Protocol):
-    """One look at the consumer."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether events are consumed."""
-
-    @property
-    def partitions(self) -> Mapping[tuple[str, int], Lag]:
-        """The assigned source partitions, by topic and number."""
-
-
 class Metrics:
     """The metrics of one worker, in one registry."""
 
@@ -95,10 +101,12 @@ class Metrics:
         self, registry: CollectorRegistry = REGISTRY, clock: Callable[[], float] = time.time
     ) -> None:
         """`clock` gives Unix seconds, as event times do."""
+        # When each series began would be as many series again, of no use here.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._clock = clock
-        self._lagging: set[tuple[str, int]] = set()
         self._serving: Bundle | None = None
         self._named_backend = ""
+        self._rows_written = self._bytes_written = 0
         self._latency = BatchHistogram(
             "stream_app_feedback_to_recommendation_seconds",
             "From an event's append to the acknowledgement of the list that covers it.",
@@ -134,25 +142,19 @@ class Metrics:
             buckets=BATCH_EDGES,
             registry=registry,
         )
-        self._stages = Histogram(
+        self._stages = LabelledHistogram(
             "stream_app_stage_seconds",
             "Processor time of one batch in each stage; publish is time waited for the broker.",
-            ["stage"],
-            buckets=STAGE_EDGES_S,
-            registry=registry,
+            "stage",
+            STAGE_EDGES_S,
+            registry,
         )
+        for known in Reason:  # a rate sees the first of them only where there was a zero
+            self._dead_letters.labels(known.value)
         self._make_gauges(registry)
+        self._make_parts(registry)
 
     def _make_gauges(self, registry: CollectorRegistry) -> None:
-        self._lag = Gauge(
-            "stream_app_consumer_lag",
-            "Events of a partition of this worker that are not committed yet.",
-            ["topic", "partition"],
-            registry=registry,
-        )
-        self._ready = Gauge(
-            "stream_app_ready", "1 while the worker consumes events, else 0.", registry=registry
-        )
         self._release = Gauge(
             "stream_app_release_info",
             "1 for the model release that serves.",
@@ -170,6 +172,11 @@ class Metrics:
         self._users = Gauge(
             "stream_app_users", "Users whose rows this worker owns.", registry=registry
         )
+        self._state_bytes = Gauge(
+            "stream_app_state_bytes",
+            "Those rows times the mean size of rows written, of which some are looked at.",
+            registry=registry,
+        )
         self._late_rows = Gauge(
             "stream_app_late_rows",
             "Rows refused since the start: written late by a former owner, or damaged.",
@@ -182,7 +189,18 @@ class Metrics:
             "stream_app_users_expired", "Users removed after long silence.", registry=registry
         )
 
+    def _make_parts(self, registry: CollectorRegistry) -> None:
+        build = Gauge(
+            "stream_app_build_info",
+            "1 for the version of stream-app and of Python.",
+            ["version", "python"],
+            registry=registry,
+        )
+        build.labels(version("stream-app"), platform.python_version()).set(1)
         self._catalogue = CatalogueMetrics(registry)
+        self._partitions = PartitionMetrics(registry)
+        self.watch = EngineMetrics(registry).watch
+        self.shown = self._catalogue.shown
         control = ControlMetrics(registry)
         self.control, self._arms = control.seen, control.arms
 
@@ -203,23 +221,29 @@ class Metrics:
             self._events.labels(topic, outcome).inc(count)
         for reason, count in work.reasons.items():
             self._dead_letters.labels(reason).inc(count)
-        for stage, seconds in work.stages.items():
-            self._stages.labels(stage).observe(seconds)
+        self._stages.observe(work.stages)
         self._arms(work.arms)
         lists = len(work.lists) + len(work.answers)
         self._recommendations.inc(lists)
         self._coalesced.inc(max(0, events - work.unanswered - lists))
         self._erasures.inc(len(work.receipts))
+        written = [len(row.value) for row in work.rows[:SAMPLED_ROWS] if row.value is not None]
+        self._rows_written += len(written)
+        self._bytes_written += sum(written)
 
     def rows(self, users: int, late: int) -> None:
         """How many rows there are, and how many were refused since the start."""
         self._users.set(users)
+        self._state_bytes.set(users * self._bytes_written / max(1, self._rows_written))
         self._late_rows.set(late)
 
-    def catalogue(self, seen: Catalogue, remaining: int) -> None:
-        """The catalogue as just seen, and how many of its records are to be read."""
+    def catalogue(self, seen: Catalogue, remaining: int, newest_ms: Mapping[str, int]) -> None:
+        """The catalogue as just seen, and how many of its records are to be read.
+
+        `newest_ms` are the times (Unix ms) of the newest records read, by topic without prefix.
+        """
         self._index_size.set(seen.indexed)
-        self._catalogue.seen(seen, remaining)
+        self._catalogue.seen(seen, remaining, newest_ms)
 
     def items_read(self, items: int, reasons: Sequence[str]) -> None:
         """So many texts of items were read, and dead letters were written for these reasons."""
@@ -232,14 +256,9 @@ class Metrics:
         self._expired.inc(users)
 
     def progress(self, seen: Progress) -> None:
-        """Readiness and lag as just seen; partitions that went to another worker disappear."""
-        self._ready.set(seen.ready and bool(seen.partitions))
+        """Readiness, lag and commits as just seen; call it about once a second."""
+        self._partitions.seen(seen)
         self._name_backend()
-        for topic, partition in self._lagging - seen.partitions.keys():
-            self._lag.remove(topic, str(partition))
-        for (topic, partition), progress in seen.partitions.items():
-            self._lag.labels(topic, str(partition)).set(progress.lag)
-        self._lagging = set(seen.partitions)
 
     def release(self, bundle: Bundle) -> None:
         """This release serves from now on."""

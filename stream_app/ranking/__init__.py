@@ -2,11 +2,13 @@
 
 from stream_app.ranking.batch import UserBatch, user_batch
 from stream_app.ranking.candidates import Proposal
+from stream_app.ranking.coverage import Shown
 from stream_app.ranking.lists import ListBuilder
 from stream_app.ranking.pipeline import Evidence, Pipeline, Ranked
 from stream_app.ranking.pipelines import Pipelines
 from stream_app.ranking.plugins import SourceContext
 from stream_app.ranking.seen import SeenIndex
+from stream_app.ranking.tally import Tally
 from stream_app.ranking.terms import FREE, Pin, Quota, Terms
 from stream_app.ranking.wiring import (
     FILTERS,
@@ -28,7 +30,9 @@ __all__ = [
     "Quota",
     "Ranked",
     "SeenIndex",
+    "Shown",
     "SourceContext",
+    "Tally",
     "Terms",
     "UserBatch",
     "build_lists",

@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from stream_app.catalog import Catalog
 from stream_app.ranking.batch import NONE, Floats, Indices, UserBatch
 from stream_app.ranking.candidates import Pool, Proposal, Ranking
+from stream_app.ranking.funnel import NOT_ALLOWED, UNAVAILABLE, Funnel
 from stream_app.ranking.grid import Cells, Grid
 from stream_app.ranking.stages import Filter, Reranker, Scorer, Source
 
 # Two bytes a cell of the grid: fifteen sources, and the bit of the filters.
 FORBIDDEN = np.uint16(0x8000)
+PROPOSED = np.uint16(0x7FFF)
 MAX_SOURCES = 15
 TERMS = "terms"
 """Beside the names of scorers: what the terms of the batch added."""
@@ -122,19 +124,27 @@ class Pipeline:
         )
 
     def rank(
-        self, users: UserBatch, seconds: dict[str, float], kept: list[Evidence] | None = None
+        self,
+        users: UserBatch,
+        seconds: dict[str, float],
+        kept: list[Evidence] | None = None,
+        funnel: Funnel | None = None,
     ) -> Ranked:
         """Rank for one or more users; adds the time of sources and of the rest to `seconds`.
 
-        With `kept`, what each list was made from is appended there, in the order of the users.
+        With `kept`, what each list was made from is appended there, in the order of the users. What
+        became of candidates is counted in `funnel` when it is due; those of users who were left
+        short count twice.
         """
+        if funnel is not None and not funnel.is_due():
+            funnel = None
         began = time.thread_time()
         retrieved = seconds.setdefault("retrieve", 0.0)
         most = self.grid.rows_at_once(len(self._catalog))
         rows = -(-len(users) // -(-len(users) // most))  # in chunks of about the same size
         try:
             chunks = [
-                self._full(users.rows(start, start + rows), seconds, kept)
+                self._full(users.rows(start, start + rows), seconds, kept, funnel)
                 for start in range(0, len(users), rows)
             ]
         except BaseException:
@@ -145,15 +155,19 @@ class Pipeline:
         return Ranked(*map(np.concatenate, zip(*chunks, strict=True)))
 
     def _full(
-        self, users: UserBatch, seconds: dict[str, float], kept: list[Evidence] | None
+        self,
+        users: UserBatch,
+        seconds: dict[str, float],
+        kept: list[Evidence] | None,
+        funnel: Funnel | None,
     ) -> Ranked:
         """Rank a chunk, and once more with the last resort for users left short."""
         evidence: list[Evidence] | None = None if kept is None else []
-        ranked = self._ranked(users, self.sources[: self._regular], seconds, evidence)
+        ranked = self._ranked(users, self.sources[: self._regular], seconds, evidence, funnel)
         short = np.flatnonzero(ranked.items[:, -1] == NONE)
         if len(short):
             more: list[Evidence] | None = None if kept is None else []
-            again = self._ranked(users.only(short), self.sources, seconds, more)
+            again = self._ranked(users.only(short), self.sources, seconds, more, funnel)
             if evidence and more:
                 for row, one in zip(short.tolist(), more, strict=True):
                     evidence[row] = one
@@ -171,13 +185,14 @@ class Pipeline:
         sources: Sequence[Source],
         seconds: dict[str, float],
         kept: list[Evidence] | None,
+        funnel: Funnel | None,
     ) -> Ranked:
         self.grid.fit(len(users), len(self._catalog))
         forbidden = self._forbid(users)
         began = time.thread_time()
         proposals = [source.propose(users) for source in sources]
         seconds["retrieve"] += time.thread_time() - began
-        pool = self._pool(users, proposals)
+        pool = self._pool(users, proposals, funnel)
         parts: list[Floats] = []
         ranking = Ranking(pool.items, self._score(pool, None if kept is None else parts))
         if kept is not None:
@@ -185,6 +200,9 @@ class Pipeline:
         for reranker in self._rerankers:
             ranking = reranker.rerank(ranking, users)
         ranked = self._cut(ranking)
+        if funnel is not None:
+            funnel.propose([one.name for one in sources], proposals, pool)
+            self._count_forbidden(funnel, forbidden)
         self.grid.marks[pool.cells] = 0
         for cells in forbidden:
             self.grid.marks[cells] = 0
@@ -198,7 +216,17 @@ class Pipeline:
             self.grid.marks[cells] = FORBIDDEN
         return forbidden
 
-    def _pool(self, users: UserBatch, proposals: list[list[Proposal]]) -> Pool:
+    def _count_forbidden(self, funnel: Funnel, forbidden: list[Cells]) -> None:
+        *by_filter, nowhere = forbidden
+        self.grid.marks[nowhere] = FORBIDDEN  # where sources proposed "no item"
+        for one, cells in zip(self._filters, by_filter, strict=True):
+            met = cells[(self.grid.marks.take(cells) & PROPOSED) != 0]
+            met.sort()  # a history may hold an item twice
+            funnel.keep_out(one.name, int(np.count_nonzero(np.diff(met))) + bool(len(met)))
+
+    def _pool(
+        self, users: UserBatch, proposals: list[list[Proposal]], funnel: Funnel | None
+    ) -> Pool:
         """Lay the proposals side by side; the first to propose an item keeps it open."""
         flat = [proposal for of_source in proposals for proposal in of_source]
         shape = (len(users), sum(proposal.items.shape[1] for proposal in flat))
@@ -210,7 +238,6 @@ class Pipeline:
             np.empty(shape, np.int64),
             np.empty(shape, np.bool_),
         )
-        available, allowed = self._catalog.available, users.terms.allowed
         bits = [np.uint16(1 << bit) for bit, some in enumerate(proposals) for _ in some]
         for bit, (columns, proposal) in zip(bits, pool.columns(), strict=True):
             cells = self.grid.cells(proposal.items)
@@ -219,10 +246,19 @@ class Pipeline:
             pool.items[:, columns] = proposal.items
             pool.cells[:, columns] = cells
             pool.open[:, columns] = before == 0
-            if available is not None:  # the mask of the catalogue forbids to all alike
-                pool.open[:, columns] &= available.take(proposal.items)
-            if allowed is not None:
-                pool.open[:, columns] &= allowed.take(proposal.items)
+        # These masks forbid to all alike.
+        masks = {UNAVAILABLE: self._catalog.available, NOT_ALLOWED: users.terms.allowed}
+        left = int(np.count_nonzero(pool.open))
+        for name, mask in masks.items():
+            if mask is None:
+                continue
+            for columns, proposal in pool.columns():
+                pool.open[:, columns] &= mask.take(proposal.items)
+            before_mask, left = left, int(np.count_nonzero(pool.open))
+            if funnel is not None:
+                funnel.keep_out(name, before_mask - left)
+        if funnel is not None:
+            funnel.weigh(left)
         return pool
 
     def _score(self, pool: Pool, parts: list[Floats] | None) -> Floats:

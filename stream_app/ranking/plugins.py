@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stream_app.catalog import Catalog, ItemTable
+from stream_app.degradations import Degradation, degraded
 from stream_app.errors import UserError
 from stream_app.ranking.batch import NONE, Indices, UserBatch
 from stream_app.ranking.candidates import Proposal
@@ -99,6 +100,7 @@ class Checked:
                 log.exception("source %r failed and proposes nothing (time %d)",
                               self.name, self._failed + 1)  # fmt: skip
             self._failed += 1
+            degraded(Degradation.SOURCE_FAILED)
             return []
 
     def _checked(self, items: Indices, rows: int) -> Indices:

@@ -10,7 +10,7 @@ from stream_app.ranking.batch import Indices
 from stream_app.ranking.explain import NOT_ALLOWED
 from stream_app.ranking.terms import Terms
 from stream_app.reasons.result import RuleEffect
-from stream_app.rules import LiveRule, traces
+from stream_app.rules import LiveRule, touched, traces
 
 Forbidden = dict[str, set[int]]
 
@@ -35,7 +35,8 @@ def effects(
     """
     if not rules:
         return ()
-    (done,) = traces(rules, terms, listed[None, :], [len(listed)], size)
+    masks = touched(rules, terms, listed[None, :], [len(listed)], size)
+    (done,) = traces(rules, masks)
     return tuple(
         RuleEffect(
             rule_id=one.rule.rule_id,

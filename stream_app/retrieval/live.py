@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.catalog import Catalog
+from stream_app.degradations import Degradation, degraded
 from stream_app.retrieval.base import ItemIndex
 from stream_app.retrieval.build import build_index
 from stream_app.retrieval.exact import ExactIndex, pack, unpack
@@ -181,6 +182,7 @@ class LiveIndex:
         self._rebuild = None
         if rebuild.failed:
             self._retry_above = 2 * max(len(self._fresh), SMALLEST_REBUILD)
+            degraded(Degradation.INDEX_REBUILD_FAILED)
             log.error("the index was not built anew: %r; going on with the old one",
                       rebuild.failed[0])  # fmt: skip
             return

@@ -2,6 +2,15 @@
 
 from stream_app.rules.book import BETWEEN_S, SLICE_S, RuleBook
 from stream_app.rules.live import LiveRule, RuleError, Situation
-from stream_app.rules.trace import traces
+from stream_app.rules.trace import touched, traces
 
-__all__ = ["BETWEEN_S", "SLICE_S", "LiveRule", "RuleBook", "RuleError", "Situation", "traces"]
+__all__ = [
+    "BETWEEN_S",
+    "SLICE_S",
+    "LiveRule",
+    "RuleBook",
+    "RuleError",
+    "Situation",
+    "touched",
+    "traces",
+]

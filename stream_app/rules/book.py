@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from schemas import Rule
 from stream_app.catalog import Catalog, ItemTable
 from stream_app.catalog.table import EVER
+from stream_app.degradations import Degradation, degraded
 from stream_app.ranking.terms import FREE, Pin, Quota, Terms
 from stream_app.rules.expressions import ItemValues
 from stream_app.rules.live import LiveRule, RuleError, Situation, said_values
@@ -84,6 +85,11 @@ class RuleBook:
 
     def __len__(self) -> int:
         return len(self._in_force)
+
+    @property
+    def in_force(self) -> Active:
+        """The rules in force, the highest priority first. From any thread."""
+        return self._ordered
 
     @property
     def status(self) -> RuleStatus:
@@ -265,6 +271,7 @@ class RuleBook:
                      np.count_nonzero(one.mask(size)))  # fmt: skip
 
     def _refuse(self, rule_id: str, error: RuleError) -> None:
+        degraded(Degradation.CONTROL_REFUSED)
         log.error("rule %r is refused, what was said of it before holds: %s", rule_id, error)
         if len(self.refused) < MAX_REFUSED:
             self.refused[rule_id] = str(error)

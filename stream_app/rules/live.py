@@ -72,8 +72,15 @@ class LiveRule:
         self.when = None if rule.when is None else _compiled("when", list_condition, rule.when)
         self._mask: Mask = np.zeros(0, np.bool_)
         self._overspent_s = 0.0
+        self.lists = self.places = 0
+        """Lists for which the rule held so far, and places of lists that it touched."""
         self.known = 0
         """Of so many positions it is known whether the rule is about them."""
+
+    @property
+    def rule_id(self) -> str:
+        """As operators named it."""
+        return self.rule.rule_id
 
     @property
     def order(self) -> tuple[int, str]:
@@ -84,6 +91,11 @@ class LiveRule:
         """Whether it is about the item, by position `[size]`; False where it is not known."""
         self._fit(size)
         return self._mask[:size]
+
+    def count(self, touched: Mask) -> None:
+        """It held for more lists, and touched these places of them `[R, k]`."""
+        self.lists += len(touched)
+        self.places += int(np.count_nonzero(touched))
 
     def holds_at(self, now_ms: int) -> bool:
         """Whether a time (Unix ms) is within its window."""

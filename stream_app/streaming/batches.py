@@ -16,6 +16,7 @@ from typing import Any
 
 from faust.types import TP
 
+from stream_app.degradations import Degradation, degraded
 from stream_app.streaming.coordinator import membership_of
 from stream_app.streaming.exits import ExitCode, die
 
@@ -119,6 +120,7 @@ class Batches:
         if holes and consumer.may_have_holes(message.tp):
             pass  # a later record of the same user stands behind what is missing
         elif holes and await consumer.is_truncated(message.tp, message.offset):
+            degraded(Degradation.EVENTS_UNREAD, message.offset - expected)
             log.error(
                 "%s/%d: events %d to %d were deleted by retention before they were read",
                 message.topic, message.partition, expected, message.offset - 1,

@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from aiokafka.structs import TopicPartition
 
+from stream_app.degradations import Degradation, degraded
 from stream_app.streaming.exits import ExitCode, die
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,8 @@ class Broadcast:
         self._take = take
         self._next: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
+        self.newest_ms: dict[str, int] = {}
+        """When the newest record read of a topic was appended, Unix ms. From any thread."""
         self._read_at = 0.0
         self._caught_up = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
@@ -92,6 +95,7 @@ class Broadcast:
                 except TopicAuthorizationFailedError:
                     raise
                 except (KafkaError, TimeoutError) as error:
+                    degraded(Degradation.BROKER_RETRY)
                     if not self._troubled:
                         log.warning("reading %s: %r; trying until it works",
                                     ", ".join(self._partitions), error)  # fmt: skip
@@ -145,6 +149,7 @@ class Broadcast:
         for tp in places:
             known = self._next.get(tp, 0)
             if known > self._ends[tp]:
+                degraded(Degradation.TOPIC_SHORTENED)
                 log.error("%s/%d is shorter than it was: reading all of it again",
                           tp.topic, tp.partition)  # fmt: skip
                 known = 0
@@ -175,6 +180,8 @@ class Broadcast:
                 self._read_at = loop.time()
             for tp, some in fetched.items():
                 self._next[tp] = some[-1].offset + 1
+                newest_ms = self.newest_ms.get(tp.topic, 0)
+                self.newest_ms[tp.topic] = max(newest_ms, some[-1].timestamp)
             if not self._caught_up.is_set():
                 return
 
@@ -194,6 +201,7 @@ class Broadcast:
 
     def _check_moving(self) -> None:
         if self.remaining and asyncio.get_running_loop().time() - self._read_at > STALLED_S:
+            degraded(Degradation.BROKER_RETRY)
             log.warning("%s: %d records to read and none came for %.0f s: connecting anew",
                         ", ".join(self._partitions), self.remaining, STALLED_S)  # fmt: skip
             raise _Anew

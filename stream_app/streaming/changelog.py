@@ -14,6 +14,8 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
+from stream_app.degradations import Degradation, degraded
+
 log = logging.getLogger(__name__)
 
 FETCH_BYTES = 4 * 1024 * 1024
@@ -50,6 +52,7 @@ class ChangelogReader:
                         if done:
                             del left[partition]
                 except KafkaError as error:
+                    degraded(Degradation.BROKER_RETRY)
                     log.warning("reading %s: %r; trying again", self._topic, error)
                     await asyncio.sleep(RETRY_S)
         finally:

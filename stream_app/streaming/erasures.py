@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from schemas import RejectedMessage, decode_erasure
+from stream_app.degradations import Degradation, degraded
 from stream_app.streaming.changelog import ChangelogReader
 from stream_app.users.erasure import Erasure
 
@@ -90,6 +91,7 @@ class Erasures:
                 self._note(partition, record)
             self._next_offset[partition] = next_offset
         if shorter:
+            degraded(Degradation.TOPIC_SHORTENED)
             log.error("the topic of erasures is shorter than it was: reading all of it again")
             self._known |= {partition: {} for partition in shorter}
             await self._read(dict.fromkeys(shorter, 0))

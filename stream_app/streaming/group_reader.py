@@ -21,6 +21,8 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import TopicPartition
 
+from stream_app.degradations import Degradation, degraded
+
 log = logging.getLogger(__name__)
 
 POLL_MS = 500
@@ -65,6 +67,7 @@ class GroupReader:
             except (GroupAuthorizationFailedError, TopicAuthorizationFailedError):
                 raise
             except KafkaError as error:
+                degraded(Degradation.BROKER_RETRY)
                 log.warning("reading %s: %r; trying again", self._topic, error)
             await asyncio.sleep(RETRY_S)
 

@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from dataclasses import dataclass
 from functools import partial
 
+from stream_app.degradations import Degradation, degraded
 from stream_app.streaming.changelog import ChangelogReader
 from stream_app.streaming.merge import Merge
 from stream_app.streaming.publisher import Delivered, Publisher, Record
@@ -252,6 +253,7 @@ class UserRows:
 
     async def _write_all(self, partition: int) -> None:
         """Publish every row of the store, which knows more than the topic now."""
+        degraded(Degradation.TOPIC_SHORTENED)
         log.error("%s/%d has lost acknowledged rows: writing all again", self._topic, partition)
         for rows in list(self._store.scan(partition, REWRITE_ROWS)):
             await self._publish({partition: dict(rows)})
@@ -330,6 +332,7 @@ class UserRows:
             begin = next_offset if merge.unmended is None else merge.unmended
             self._store.write(partition, changed, Position(begin, merge.newest_epoch))
         for partition in shorter:
+            degraded(Degradation.TOPIC_SHORTENED)
             log.error(
                 "%s/%d is shorter than it was: reading all of it again", self._topic, partition
             )

@@ -18,6 +18,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from faust.tables.manager import TableManager
 from faust.types import TP
 
+from stream_app.degradations import Degradation, degraded
 from stream_app.streaming.batches import CONFIRM_POLL_S
 from stream_app.streaming.broadcast import Broadcast
 from stream_app.streaming.coordinator import membership_of
@@ -134,6 +135,7 @@ class RowsManager(TableManager):
                     partitions, generation, lambda: self._is_member(generation)
                 )
             except KafkaError as error:
+                degraded(Degradation.BROKER_RETRY)
                 log.warning("recovery: %r; trying again", error)
                 await asyncio.sleep(RETRY_S)
             else:
@@ -179,6 +181,7 @@ class RowsManager(TableManager):
                 for tp, begin in (await consumer.earliest_offsets(*fresh)).items() if fresh else ():
                     await consumer.seek(tp, begin)
             except (KafkaError, IllegalStateError) as error:
+                degraded(Degradation.BROKER_RETRY)
                 log.warning("seeking to the committed offsets: %r; trying again", error)
                 await asyncio.sleep(RETRY_S)
             else:

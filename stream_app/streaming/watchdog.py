@@ -11,6 +11,7 @@ from asyncio import AbstractEventLoop
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 
+from stream_app.degradations import Degradation, degraded
 from stream_app.streaming.exits import ExitCode, die
 from stream_app.streaming.group_view import GroupView
 from stream_app.streaming.probe import Snapshot
@@ -69,6 +70,7 @@ class Watchdog(threading.Thread):
             began = self._clock()
             time.sleep(TICK_S)
             if self._clock() - began > GAP_S:
+                degraded(Degradation.PROCESS_STOPPED)
                 log.warning("the process was stopped for %.0f s", self._clock() - began)
                 self._rules.pardon()
             try:

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from stream_app.broker import EmbeddedKafka
+from stream_app.degradations import degradations
 from stream_app.streaming import broadcast as module
 from stream_app.streaming.broadcast import Broadcast
 
@@ -83,7 +84,7 @@ def test_it_waits_for_a_broker_that_is_not_there_yet(tmp_path, caplog) -> None:
 
 
 async def after_a_start(kafka: EmbeddedKafka, caplog: pytest.LogCaptureFixture) -> None:
-    reading = Reading(kafka.bootstrap)
+    reading, retried = Reading(kafka.bootstrap), degradations()["broker_retry"]
     waiting = asyncio.ensure_future(reading.reader.caught_up())
     try:
         while "trying until it works" not in caplog.text:
@@ -95,6 +96,7 @@ async def after_a_start(kafka: EmbeddedKafka, caplog: pytest.LogCaptureFixture) 
         await produce(kafka.bootstrap, "first", 1, b"b0")
         await reading.until(lambda: reading.values == [b"b0"])
         assert caplog.text.count("trying until it works") == 1
+        assert degradations()["broker_retry"] > retried
     finally:
         await reading.reader.stop()
 

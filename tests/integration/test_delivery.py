@@ -199,6 +199,9 @@ def test_what_retention_deleted_is_logged_and_passed_over(settings, start_worker
     kept = 100 + sum(isinstance(event, Purchase) for event in made[100:300]) + 100
     wait_for(lambda: applied_events(settings) == kept, "everything that is still there")
     assert "were deleted by retention before they were read" in worker.output
+    lost = sum(not isinstance(event, Purchase) for event in made[100:300])
+    shown = f'stream_app_degradations_total{{kind="events_unread"}} {lost}.0'
+    assert shown in worker.get("/metrics")[1]
     wait_until_covered(settings)
     assert worker.terminate() == 0, worker.output
 

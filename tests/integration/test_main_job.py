@@ -131,8 +131,19 @@ def test_metrics_and_health(settings: Settings, start_worker) -> None:
         "stream_app_stage_seconds_count",
         "stream_app_release_info",
         "stream_app_index_size",
+        "stream_app_build_info",
+        "stream_app_commit_age_seconds{",
+        "stream_app_list_items_total{",
+        "stream_app_candidates_total{",
+        "stream_app_state_bytes",
+        "stream_app_rebalances_total 1.0",
+        "process_start_time_seconds",
+        "process_resident_memory_bytes",
+        "python_info",
     ):
         assert name in exported()
+    wait_for(lambda: "stream_app_catalogue_coverage 0.0" in exported(), "the first report")
+    assert "ann" not in exported()
     assert worker.get("/health/live")[0] == 200
     assert worker.get("/health/ready")[0] == 200
     assert worker.get("/nothing")[0] == 404

@@ -223,11 +223,12 @@ def test_a_popularity_that_is_said_orders_what_everybody_is_shown_last() -> None
     assert len(made) == 9, "all but the clicked one"
 
 
-def test_no_more_items_join_than_there_is_room(caplog) -> None:
+def test_no_more_items_join_than_there_is_room(caplog, degraded_by) -> None:
     shop = Shop(room=2)
     for n in range(5):
         shop.list(f"new-{n}", title=f"number {n}")
     assert shop.catalogue.status().refused == 3
+    assert degraded_by() == {"catalogue_full": 3}
     assert shop.catalogue.item("new-1") is not None
     assert shop.catalogue.item("new-2") is None
     assert caplog.text.count("raise catalogue_room") == 1

@@ -88,9 +88,10 @@ def test_an_empty_query_is_none(query: str) -> None:
     assert ids(made) == ids(recommender().answer(ask("a"))[0])
 
 
-def test_without_an_encoder_the_list_is_made_and_says_so() -> None:
+def test_without_an_encoder_the_list_is_made_and_says_so(degraded_by) -> None:
     (made,) = recommender(None).answer(ask("a", query=TEXT))
     assert made.degraded == QUERY_UNREAD
+    assert degraded_by() == {"query_unread": 1}
     assert ids(made) == ids(recommender().answer(ask("a"))[0])
 
 
@@ -110,10 +111,11 @@ def test_a_profile_is_kept_and_brings_its_items() -> None:
     assert not set(brought) & set(ids(bob)), "without it they would not be there"
 
 
-def test_a_text_waits_in_the_row_until_somebody_can_read_it() -> None:
+def test_a_text_waits_in_the_row_until_somebody_can_read_it(degraded_by) -> None:
     blind = recommender(None)
     message = ProfileMessage("ann", said(member=True), "profiles", 0, 4, 9)
     row = blind.process([], {"ann": None}, [message]).states["ann"]
+    assert degraded_by() == {"text_unread": 1}
     held = profile_of(row)
     assert (held.text, held.attributes, held.vector) == (TEXT, {"member": True}, b"")
     seeing = recommender()
@@ -152,13 +154,14 @@ class Breaking:
         return ENCODER.encode(texts)
 
 
-def test_one_text_that_breaks_the_encoder_harms_nobody_else() -> None:
+def test_one_text_that_breaks_the_encoder_harms_nobody_else(degraded_by) -> None:
     served = recommender(Breaking())
     bad, good = served.introduce(said("a", "bad"), said("b"))
     assert (len(bad.items), len(good.items)) == (10, 10)
     first, second = served.answer(ask("x", query="bad"), ask("y", query=TEXT))
     assert first.degraded == QUERY_UNREAD
     assert second.degraded is None
+    assert degraded_by() == {"text_unread": 2, "query_unread": 1}
     assert ids(second)[0] == "item-7"
 
 

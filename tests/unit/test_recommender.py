@@ -244,11 +244,12 @@ class BrokenEncoder(LinearEncoder):
         return new, users
 
 
-def test_an_encoder_that_fails_for_one_user_degrades_that_list_only() -> None:
+def test_an_encoder_that_fails_for_one_user_degrades_that_list_only(degraded_by) -> None:
     engine = recommender(replace(small_release(), encoder=BrokenEncoder()))
     processed = engine.process([click("ann", 1, 1, 0), click("bob", 2, 2, 1)], {})
     degraded = [made.degraded is not None for made in processed.recommendations]
     assert degraded == [True, False]
+    assert degraded_by() == {"vector_not_finite": 1}
     assert all(len(made.items) == 10 for made in processed.recommendations)
     assert (processed.states["ann"].release, processed.states["ann"].hidden) == ("", b"")
     assert len(events_of(processed.states["ann"].history)) == 1

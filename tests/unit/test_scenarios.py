@@ -78,9 +78,12 @@ def test_users_of_one_batch_are_served_each_in_their_way(recommender: Recommende
     assert len({tuple(ids(made)[:10]) for made in together}) == 3
 
 
-def test_an_unknown_scenario_is_said_and_the_list_is_as_usual(recommender: Recommender) -> None:
+def test_an_unknown_scenario_is_said_and_the_list_is_as_usual(
+    recommender: Recommender, degraded_by
+) -> None:
     (made,) = recommender.answer(asked(scenario="homepage"))
     assert made.degraded == "scenario 'homepage' is unknown; made as 'default'"
+    assert degraded_by() == {"not_as_asked": 1}
     assert ids(made) == answered(recommender)
 
 
@@ -95,12 +98,13 @@ def test_an_unknown_scenario_is_said_and_the_list_is_as_usual(recommender: Recom
     ],
 )
 def test_a_scenario_that_cannot_be_done_is_refused_and_the_old_one_stays(
-    recommender: Recommender, fields: dict, why: str, caplog: pytest.LogCaptureFixture
+    recommender: Recommender, fields: dict, why: str, caplog: pytest.LogCaptureFixture, degraded_by
 ) -> None:
     put(recommender, sources={"personal": 0, "transitions": 0})
     put(recommender, **fields)
     assert why in recommender.treatments.scenarios.refused["default"]
     assert why in caplog.text
+    assert degraded_by() == {"control_refused": 1}
     assert names(after_a_click(recommender)) == {"trending"}
     put(recommender)
     assert not recommender.treatments.scenarios.refused

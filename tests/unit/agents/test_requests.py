@@ -60,12 +60,15 @@ def test_the_same_request_gives_the_same_list_again(engine: Engine) -> None:
     assert one == other
 
 
-def test_a_request_past_its_deadline_is_counted_and_not_answered(engine: Engine) -> None:
+def test_a_request_past_its_deadline_is_counted_and_not_answered(
+    engine: Engine, degraded_by
+) -> None:
     records = [request("ann", 5, deadline_ms=NOW - 1), request("bob", 6, deadline_ms=NOW)]
     work = engine.work(records, no_rows(records))
     assert [made.user_id for made in answers_of(work)] == ["bob"]
     assert work.outcomes == {(TOPIC, "expired"): 1, (TOPIC, "answered"): 1}
     assert (work.unanswered, len(work.asked_ms)) == (1, 1)
+    assert degraded_by() == {"request_expired": 1}
 
 
 @pytest.mark.parametrize(

@@ -81,12 +81,13 @@ def test_counts_go_into_the_partition_that_was_counted_under_the_item() -> None:
     assert (trend.item_id, trend.release, trend.at_ms) == ("item-3", "small@1", NOW)
 
 
-def test_what_the_broker_does_not_take_is_published_later(caplog) -> None:
+def test_what_the_broker_does_not_take_is_published_later(caplog, degraded_by) -> None:
     publisher = Connected([RequestTimedOutError(), RequestTimedOutError()])
     with caplog.at_level(logging.WARNING):
         flush(clicked("item-3", "item-4"), publisher, times=3)
     assert sorted(record[2] for record in publisher.taken) == [b"item-3", b"item-4"]
     assert len(caplog.records) == 1, "it is said once"
+    assert degraded_by() == {"trends_unpublished": 2}
 
 
 def test_nothing_is_taken_while_the_publisher_is_not_connected_or_stops(caplog) -> None:

@@ -88,13 +88,16 @@ def test_the_index_can_be_chosen(original):
         load_bundle(original, index="ivf")
 
 
-def test_an_approximate_index_that_misses_too_much_does_not_serve(original, monkeypatch):
+def test_an_approximate_index_that_misses_too_much_does_not_serve(
+    original, monkeypatch, degraded_by
+):
     # 2 is more than any index finds: what is tested is what follows.
     monkeypatch.setattr(load, "LOWEST_RECALL", 2.0)
     with pytest.raises(BundleError, match=r"the hnsw index finds \d+% of .*; use index `exact`"):
         load_bundle(original, index="hnsw")
     monkeypatch.setattr(build, "LARGEST_EXACT", 10)
     assert load_bundle(original, index="auto").index.kind == "exact"
+    assert degraded_by() == {"index_replaced": 1}
 
 
 def test_a_backend_that_is_not_available_is_named(original):

@@ -183,7 +183,7 @@ def test_a_broken_backend_is_passed_over_unless_it_is_named(gpu, caplog, error, 
         load_encoder(SPEC, "x", "tensorrt", graph=GRAPH)
 
 
-def test_a_backend_that_computes_something_else_is_passed_over(gpu, caplog):
+def test_a_backend_that_computes_something_else_is_passed_over(gpu, caplog, degraded_by):
     gpu(Broken(steps=9))
 
     def accept(encoder):
@@ -193,6 +193,7 @@ def test_a_backend_that_computes_something_else_is_passed_over(gpu, caplog):
     chosen = load_encoder(SPEC, "x", graph=GRAPH, accept=accept)
     assert chosen.backend == "onnxruntime-cpu"
     assert "user vectors differ; not taken" in caplog.text
+    assert degraded_by() == {"backend_refused": 1}, "what is absent is not refused"
     with pytest.raises(ValueError, match="user vectors differ"):
         load_encoder(SPEC, "x", "tensorrt", graph=GRAPH, accept=accept)
 
@@ -205,7 +206,7 @@ def test_an_int8_graph_is_for_onnx_runtime(gpu):
         load_encoder(SPEC, "x", "tensorrt", graph=GRAPH, precision="int8")
 
 
-def test_a_backend_that_breaks_while_it_serves_is_replaced(gpu, caplog):
+def test_a_backend_that_breaks_while_it_serves_is_replaced(gpu, caplog, degraded_by):
     gpu(Broken(steps=1))
     encoder = load_encoder(SPEC, "x", graph=GRAPH)
     assert isinstance(encoder, FallbackEncoder)
@@ -216,6 +217,7 @@ def test_a_backend_that_breaks_while_it_serves_is_replaced(gpu, caplog):
         assert (found == wanted).all()
     assert encoder.backend == "onnxruntime-cpu"
     assert "the encoder on tensorrt-11 failed; it runs on onnxruntime-cpu until" in caplog.text
+    assert degraded_by() == {"encoder_fallback": 1}
 
 
 def test_an_error_of_the_last_backend_is_not_hidden():

@@ -144,10 +144,11 @@ def test_an_experiment_runs_from_its_beginning_to_its_end() -> None:
     assert experiments.split(20) is experiments.split(21)
 
 
-def test_only_so_many_run(caplog: pytest.LogCaptureFixture) -> None:
+def test_only_so_many_run(caplog: pytest.LogCaptureFixture, degraded_by) -> None:
     arms = (Arm("a", 0.5), Arm("b", 0.5))
     many = [spec(f"e{n:02}", arms=arms, start=n / 60, share=1 / 60) for n in range(60)]
     split = Experiments(many).split(0)
     assert split is not None
     assert len({one.experiment.name for one in split.assign(USERS) if one}) == 50
     assert "experiment e50: more than 50 run" in caplog.text
+    assert degraded_by() == {"control_refused": 10}

@@ -12,10 +12,12 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from sample_bundle import write_sample_bundle
 
 from stream_app.bundle import load_bundle
-from stream_app.observability.histogram import BatchHistogram
+from stream_app.observability.histogram import BatchHistogram, LabelledHistogram
 from stream_app.observability.metrics import LATENCY_EDGES_S, Metrics
+from stream_app.streaming.probe import Snapshot
 
 NOW = 1_000.0
+EDGES = (0.5, 2.0)
 LATENCY = "stream_app_feedback_to_recommendation_seconds"
 
 
@@ -30,18 +32,8 @@ class Work:
     asked_ms: list = field(default_factory=list)
     receipts: list = field(default_factory=list)
     arms: dict = field(default_factory=dict)
+    rows: list = field(default_factory=list)
     unanswered: int = 0
-
-
-@dataclass
-class Progress:
-    lag: int
-
-
-@dataclass
-class Seen:
-    ready: bool
-    partitions: dict
 
 
 @pytest.fixture
@@ -73,6 +65,19 @@ def test_a_batch_histogram_is_the_histogram_of_its_values(values):
         line for line in expected if b"_sum" not in line
     ]
     assert ours.get_sample_value("h_sum") == pytest.approx(theirs.get_sample_value("h_sum"))
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abc"), st.floats(0, 20) | st.sampled_from(EDGES))))
+def test_a_labelled_histogram_is_the_histogram_of_its_values(batches):
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    batched = LabelledHistogram("h", "Help.", "of", EDGES, ours)
+    single = Histogram("h", "Help.", ["of"], buckets=EDGES, registry=theirs)
+    for values in batches:
+        batched.observe(values)
+        for label, value in values.items():
+            single.labels(label).observe(value)
+    expected = [line for line in generate_latest(theirs).splitlines() if b"_created" not in line]
+    assert generate_latest(ours).splitlines() == expected
 
 
 def test_a_batch_is_counted(registry, metrics):
@@ -131,21 +136,6 @@ def test_the_latency_has_an_edge_at_every_objective(edge):
     assert edge in LATENCY_EDGES_S
 
 
-def test_progress_shows_lag_and_forgets_partitions_that_left(registry, metrics):
-    def lag(topic, partition):
-        labels = {"topic": topic, "partition": partition}
-        return registry.get_sample_value("stream_app_consumer_lag", labels)
-
-    metrics.progress(Seen(True, {("clicks", 0): Progress(7), ("clicks", 1): Progress(2)}))
-    assert (lag("clicks", "0"), lag("clicks", "1")) == (7, 2)
-    assert registry.get_sample_value("stream_app_ready") == 1
-    metrics.progress(Seen(False, {("clicks", 1): Progress(3)}))
-    assert (lag("clicks", "0"), lag("clicks", "1")) == (None, 3)
-    assert registry.get_sample_value("stream_app_ready") == 0
-    metrics.progress(Seen(True, {}))
-    assert registry.get_sample_value("stream_app_ready") == 0
-
-
 def test_the_release_that_serves_is_shown_alone(registry, metrics, tmp_path):
     first = load_bundle(write_sample_bundle(tmp_path / "first"))
     second = load_bundle(write_sample_bundle(tmp_path / "second", items=30))
@@ -162,7 +152,7 @@ def test_a_backend_that_was_replaced_is_shown(registry, metrics, tmp_path):
     bundle = load_bundle(write_sample_bundle(tmp_path / "first"))
     metrics.release(bundle)
     bundle.encoder.backend = "another"
-    metrics.progress(Seen(True, {}))
+    metrics.progress(Snapshot())
     labels = {"name": "sample", "version": "1"}
     shown = [
         registry.get_sample_value("stream_app_release_info", labels | {"backend": backend})

@@ -121,10 +121,13 @@ def listed(**sources: int) -> list[tuple[int, bool]]:
 
 
 @pytest.mark.parametrize("name", ["raises", "shape", "kind"])
-def test_a_source_that_fails_proposes_nothing_and_says_so(shop, name: str, caplog) -> None:
+def test_a_source_that_fails_proposes_nothing_and_says_so(
+    shop, name: str, caplog, degraded_by
+) -> None:
     usual = [item for item, _ in listed()]
     assert [item for item, _ in listed(**{name: 5})] == usual
     assert f"source '{name}' failed and proposes nothing" in caplog.text
+    assert degraded_by() == {"source_failed": 1}
 
 
 def test_items_that_do_not_exist_and_repetitions_are_left_out(shop) -> None:

@@ -105,7 +105,7 @@ def test_a_vector_that_changes_while_a_snapshot_is_built_is_not_served_old() -> 
     assert index.rebuilds == 1
 
 
-def test_a_rebuild_that_fails_leaves_the_old_snapshot(monkeypatch, caplog) -> None:
+def test_a_rebuild_that_fails_leaves_the_old_snapshot(monkeypatch, caplog, degraded_by) -> None:
     catalog, index, waiting = made()
     count = live_module.SMALLEST_REBUILD + 1
     new = [catalog.index_or_add(f"n{n}") for n in range(count)]
@@ -119,6 +119,7 @@ def test_a_rebuild_that_fails_leaves_the_old_snapshot(monkeypatch, caplog) -> No
     waiting.run()
     index.refresh()
     assert "was not built anew: MemoryError" in caplog.text
+    assert degraded_by() == {"index_rebuild_failed": 1}
     assert waiting.work == [], "not tried again until there is much more to build"
     found, _ = index.search(catalog.vectors[-1:], 1)
     assert found[0, 0] == len(catalog) - 1

@@ -200,7 +200,7 @@ def test_the_old_rule_stands_until_the_new_one_has_seen_every_item() -> None:
     assert ids(~allowed) == [2, 1_000]
 
 
-def test_a_bad_rule_is_refused_with_its_place_and_the_old_one_stands() -> None:
+def test_a_bad_rule_is_refused_with_its_place_and_the_old_one_stands(degraded_by) -> None:
     shop = Shop()
     shop.put("no", "item.item_id == 'i1'", exclude=True)
     shop.settle()
@@ -214,6 +214,7 @@ def test_a_bad_rule_is_refused_with_its_place_and_the_old_one_stands() -> None:
         assert shop.book.refused["no"].startswith(says)
         assert shop.terms() is before
         assert shop.book.status == (1, 0, 1)
+    assert degraded_by() == {"control_refused": 2}
     shop.put("no", "item.item_id == 'i2'", exclude=True)
     shop.settle()
     assert shop.book.refused == {}
