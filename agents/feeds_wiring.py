@@ -77,7 +77,7 @@ def attach_feeds(
 
     async def report() -> None:
         loop = asyncio.get_running_loop()
-        seen, shown = await loop.run_in_executor(thread, releases.main.look)
+        seen, shown = await loop.run_in_executor(thread, releases.look)
         newest = broadcast.newest_ms.items()
         newest_ms = {topic.removeprefix(prefix): at_ms for topic, at_ms in newest}
         metrics.catalogue(seen, broadcast.remaining, newest_ms)

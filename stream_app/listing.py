@@ -171,8 +171,7 @@ class Lists:
             for rule, mask in zip(treatment.rules, masks, strict=True):
                 rule.count(mask)
         if tally is not None:
-            names = [one.name for one in pipeline.sources]
-            tally.lists(ranked, lengths, names, now_ms)
+            tally.lists(ranked, lengths, pipeline, now_ms)
         if treatment.degraded:
             degraded(Degradation.NOT_AS_ASKED, len(lists))
         made = [

@@ -196,7 +196,7 @@ class Recommender:
         """
         now_ms = self._begin()
         self.treatments.experiments.split(now_ms)
-        shown = self.tally.coverage.shown(now_ms) if self.tally is not None else None
+        shown = self.tally.shown(now_ms) if self.tally is not None else None
         return self.catalogue.status(), shown
 
     def recommend(self, events: Sequence[Click | Purchase]) -> list[Recommendation]:

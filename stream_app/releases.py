@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from schemas import EVENTS, Decision, Recommendation
 from stream_app.answers import Asked
 from stream_app.errors import UserError
+from stream_app.live_catalogue import CatalogueStatus
+from stream_app.ranking import Shown
 from stream_app.recommender import Processed, ProfileMessage, Recommender, SourceMessage
 from stream_app.users.state import Outcome, UserState
 
@@ -32,6 +34,12 @@ class Releases:
             raise UserError(f"the releases that are served must differ, but they are {named}")
         for one in self.all:
             one.treatments.releases = frozenset(self._by_name)
+
+    def look(self) -> tuple[CatalogueStatus, Shown | None]:
+        """As `Recommender.look`, which the challengers do too, of the main release."""
+        for one in self.challengers:
+            one.look()
+        return self.main.look()
 
     def process(
         self,

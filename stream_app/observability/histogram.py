@@ -18,7 +18,8 @@ class BatchHistogram(Collector):
     """Counts values in buckets with two numpy calls per batch.
 
     `prometheus_client.Histogram` takes one value per call, at about 2 us each: for a batch of 256
-    that is half a millisecond, against some 20 us here.
+    that is half a millisecond, against some 20 us here. A few values take less without
+    numpy: `observe_few`.
     """
 
     def __init__(
@@ -27,7 +28,8 @@ class BatchHistogram(Collector):
         """`edges` are the upper bounds of the buckets, rising; the last bucket, +Inf, is added."""
         self._name, self._documentation = name, documentation
         self._edges = np.array(edges, np.float64)
-        self._labels = [*map(str, map(float, edges)), "+Inf"]
+        self._bounds = self._edges.tolist()
+        self._labels = [*map(str, self._bounds), "+Inf"]
         self._counts = np.zeros(len(edges) + 1, np.int64)
         self._sum = 0.0
         self._lock = threading.Lock()  # a scrape is another thread
@@ -41,6 +43,13 @@ class BatchHistogram(Collector):
         with self._lock:
             self._counts += counts
             self._sum += total
+
+    def observe_few(self, values: Sequence[float]) -> None:
+        """The same, one value after the other."""
+        with self._lock:
+            for value in values:
+                self._counts[bisect_left(self._bounds, value)] += 1
+                self._sum += value
 
     def collect(self) -> Iterable[HistogramMetricFamily]:
         """The buckets, cumulative, as a scrape shows them."""

@@ -14,7 +14,6 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     disable_created_metrics,
 )
 
@@ -33,6 +32,8 @@ LATENCY_EDGES_S = (
     *(0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
 STAGE_EDGES_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5)
+FEW = 8
+"""Up to so many times it takes less to look at one after the other."""
 SAMPLED_ROWS = 16
 """Rows of a batch that are looked at for the size of the state."""
 BATCH_EDGES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
@@ -136,11 +137,8 @@ class Metrics:
         self._dead_letters = Counter(
             "stream_app_dead_letters", "Dead letters by reason.", ["reason"], registry=registry
         )
-        self._batch_size = Histogram(
-            "stream_app_batch_size",
-            "Events handled together.",
-            buckets=BATCH_EDGES,
-            registry=registry,
+        self._batch_size = BatchHistogram(
+            "stream_app_batch_size", "Events handled together.", BATCH_EDGES, registry
         )
         self._stages = LabelledHistogram(
             "stream_app_stage_seconds",
@@ -214,9 +212,11 @@ class Metrics:
             (self._latency, work.appended_ms),
             (self._request_latency, work.asked_ms),
         ):
-            if times:
+            if len(times) > FEW:
                 histogram.observe(np.maximum(now - np.array(times, np.float64) / 1e3, 0))
-        self._batch_size.observe(events)
+            else:
+                histogram.observe_few([max(0.0, now - time_ms / 1e3) for time_ms in times])
+        self._batch_size.observe_few([events])
         for (topic, outcome), count in work.outcomes.items():
             self._events.labels(topic, outcome).inc(count)
         for reason, count in work.reasons.items():
@@ -225,8 +225,10 @@ class Metrics:
         self._arms(work.arms)
         lists = len(work.lists) + len(work.answers)
         self._recommendations.inc(lists)
-        self._coalesced.inc(max(0, events - work.unanswered - lists))
-        self._erasures.inc(len(work.receipts))
+        if (coalesced := events - work.unanswered - lists) > 0:
+            self._coalesced.inc(coalesced)
+        if receipts := len(work.receipts):
+            self._erasures.inc(receipts)
         written = [len(row.value) for row in work.rows[:SAMPLED_ROWS] if row.value is not None]
         self._rows_written += len(written)
         self._bytes_written += sum(written)

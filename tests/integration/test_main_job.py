@@ -125,6 +125,7 @@ def test_metrics_and_health(settings: Settings, start_worker) -> None:
     applied = f'stream_app_events_total{{outcome="applied",topic="{prefix}clicks"}} 3.0'
     wait_for(lambda: applied in exported(), applied)
     wait_for(lambda: "stream_app_consumer_lag{" in exported(), "lag")
+    wait_for(lambda: "stream_app_catalogue_coverage 0.0" in exported(), "the first report")
     for name in (
         "stream_app_feedback_to_recommendation_seconds_bucket",
         "stream_app_batch_size_count",
@@ -142,7 +143,6 @@ def test_metrics_and_health(settings: Settings, start_worker) -> None:
         "python_info",
     ):
         assert name in exported()
-    wait_for(lambda: "stream_app_catalogue_coverage 0.0" in exported(), "the first report")
     assert "ann" not in exported()
     assert worker.get("/health/live")[0] == 200
     assert worker.get("/health/ready")[0] == 200

@@ -52,19 +52,23 @@ def ago(seconds: float) -> int:
 
 @given(st.lists(st.floats(0, 20) | st.sampled_from(LATENCY_EDGES_S)))
 def test_a_batch_histogram_is_the_histogram_of_its_values(values):
-    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    ours, few, theirs = CollectorRegistry(), CollectorRegistry(), CollectorRegistry()
     batched = BatchHistogram("h", "Help.", LATENCY_EDGES_S, ours)
+    single_by_single = BatchHistogram("h", "Help.", LATENCY_EDGES_S, few)
     single = Histogram("h", "Help.", buckets=LATENCY_EDGES_S, registry=theirs)
     for part in np.array_split(np.array(values), 3):
         batched.observe(part)
+        single_by_single.observe_few(part.tolist())
     for value in values:
         single.observe(value)
     expected = [line for line in generate_latest(theirs).splitlines() if b"_created" not in line]
-    found = generate_latest(ours).splitlines()
-    assert [line for line in found if b"_sum" not in line] == [
-        line for line in expected if b"_sum" not in line
-    ]
-    assert ours.get_sample_value("h_sum") == pytest.approx(theirs.get_sample_value("h_sum"))
+    for one in (ours, few):
+        found = generate_latest(one).splitlines()
+        assert [line for line in found if b"_sum" not in line] == [
+            line for line in expected if b"_sum" not in line
+        ]
+        total = one.get_sample_value("h_sum")
+        assert total == pytest.approx(theirs.get_sample_value("h_sum"))
 
 
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), st.floats(0, 20) | st.sampled_from(EDGES))))

@@ -15,7 +15,7 @@ from stream_app.plan import Plan
 from stream_app.ranking import LiveStores, Terms, UserBatch, build_pipeline
 from stream_app.ranking.batch import NONE
 from stream_app.ranking.funnel import EVERY, Funnel
-from stream_app.ranking.tally import Tally
+from stream_app.ranking.tally import TOGETHER, Tally
 
 
 @given(batches(), st.integers(1, 8))
@@ -124,12 +124,13 @@ def test_a_place_belongs_to_all_that_proposed_its_item() -> None:
 def test_a_list_with_fewer_items_than_asked_for_is_short(degraded_by) -> None:
     bundle = small_release(8)
     pipeline = build_pipeline(bundle, LiveStores.of(bundle), k=8)
-    sources = [one.name for one in pipeline.sources]
     ranked = pipeline.rank(one_user(bundle.catalog.vectors[3], [1]), {})
     tally = Tally(bundle.catalog)
-    tally.lists(ranked, [7], sources, 0)
+    tally.lists(ranked, [7], pipeline, 0)
+    tally.fold()
     assert degraded_by() == {}
-    tally.lists(ranked, [8], sources, 0)
+    tally.lists(ranked, [8], pipeline, 0)
+    tally.fold()
     assert degraded_by() == {"list_short": 1}
     assert sum(tally.funnel.listed.values()) == pytest.approx(14)
 
@@ -139,6 +140,25 @@ def test_only_the_places_that_were_asked_for_count() -> None:
     tally = Tally(bundle.catalog)
     pipeline = build_pipeline(bundle, LiveStores.of(bundle), k=6)
     ranked = pipeline.rank(one_user(bundle.catalog.vectors[3], [1]), {})
-    tally.lists(ranked, [4], [one.name for one in pipeline.sources], 0)
+    tally.lists(ranked, [4], pipeline, 0)
+    assert tally.shown(0).coverage == 4 / 40
     assert sum(tally.funnel.listed.values()) == pytest.approx(4)
-    assert tally.coverage.shown(0).coverage == 4 / 40
+
+
+def test_lists_are_counted_together_those_of_each_pipeline_by_its_sources() -> None:
+    bundle = small_release(40)
+    live, tally = LiveStores.of(bundle), Tally(bundle.catalog)
+    user = one_user(bundle.catalog.vectors[3], [1])
+    usual = build_pipeline(bundle, live, k=5)
+    trending = build_pipeline(bundle, live, k=3, plan=Plan(sources=(("*", 0), ("trending", 50))))
+    for _ in range(TOGETHER - 1):
+        tally.lists(usual.rank(user, {}), [5], usual, 0)
+    assert tally.funnel.listed == {}
+    tally.lists(trending.rank(user, {}), [3], trending, 0)
+    assert sum(tally.funnel.listed.values()) == pytest.approx(5 * (TOGETHER - 1))
+    before = tally.funnel.listed["trending"]
+    tally.fold()
+    assert tally.funnel.listed["trending"] == pytest.approx(before + 3)
+    for _ in range(TOGETHER):
+        tally.lists(usual.rank(user, {}), [5], usual, 0)
+    assert sum(tally.funnel.listed.values()) == pytest.approx(5 * (2 * TOGETHER - 1) + 3)
