@@ -14,6 +14,7 @@ PARTS = (
     "sources",
     "reasons",
     "decisions",
+    "metrics",
     "recovery",
     "retention",
     "worker",
