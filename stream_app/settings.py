@@ -136,6 +136,18 @@ class Settings:
     metrics_port: int = _setting(
         9464, "port of `/metrics`, `/health/live`, `/health/ready`; 0 picks a free one"
     )
+    inspector_port: int = _setting(
+        0, "port of the inspector, the page that shows lists with their reasons; 0: there is none"
+    )
+    inspector_host: str = _setting(
+        "127.0.0.1", "its address; any that is not the loopback needs a token"
+    )
+    inspector_token_file: str = _setting(
+        "", "file with the token, at least 16 characters, of who may look"
+    )
+    inspector_writes: bool = _setting(
+        False, "whether who may look can also send events as a user, to try what becomes of lists"
+    )
     log_level: str = _setting("info", "`debug`, `info`, `warning` or `error`")
     start_timeout_s: float = _setting(
         60.0, "seconds that a worker may take to join its group before the watchdog ends it"
@@ -166,6 +178,7 @@ class Settings:
             ),  # Kafka refuses less, Faust more than a request timeout
             ("commit_interval_s", 0.05, 60),
             ("metrics_port", 0, 65_535),
+            ("inspector_port", 0, 65_535),
             ("start_timeout_s", 5, 3600),
             ("stuck_timeout_s", 5, 3600),
             ("shutdown_timeout_s", 5, 3600),
@@ -292,9 +305,18 @@ def _typed(name: str, value: Any, kinds: Mapping[str, type], origin: str) -> Any
         raise SettingsError(f"{origin}: unknown setting {name!r}; known are {', '.join(kinds)}")
     if kind is Secret:
         return Secret(str(value))
+    if kind is bool:
+        return _truth(name, value, origin)
     if kind is str and not isinstance(value, str):
         raise SettingsError(f"{origin}: {name} must be text, not {value!r}")
     try:
         return kind(value)
     except (TypeError, ValueError):
         raise SettingsError(f"{origin}: {name} must be a {kind.__name__}, not {value!r}") from None
+
+
+def _truth(name: str, value: Any, origin: str) -> bool:
+    found = {"true": True, "false": False}.get(str(value).lower())
+    if found is None:
+        raise SettingsError(f"{origin}: {name} must be true or false, not {value!r}")
+    return found

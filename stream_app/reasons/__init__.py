@@ -1,6 +1,6 @@
 """Reasons: what a score is made of, which past events carried it, and a sentence about it."""
 
-from stream_app.reasons.explainer import Explainer
+from stream_app.reasons.explainer import Explainer, Steps, finished
 from stream_app.reasons.message import explained
 from stream_app.reasons.result import Cause, ExplainedItem, Explanation, Part, RuleEffect, Status
 from stream_app.reasons.sentences import Sentences, languages
@@ -14,6 +14,8 @@ __all__ = [
     "RuleEffect",
     "Sentences",
     "Status",
+    "Steps",
     "explained",
+    "finished",
     "languages",
 ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -40,6 +40,10 @@ from stream_app.reasons.rules import about, effects, name_excluding
 from stream_app.rules import LiveRule
 from stream_app.users.actions import ACTIONS, OTHER
 from stream_app.users.state import UserState, events_of
+
+Result = TypeVar("Result")
+Steps = Generator[None, None, Result]
+"""Work that stands still now and then; what it returns is the result."""
 
 CAUSES = 3
 """Events named for an item; a fourth hardly ever adds what a reader can use."""
@@ -124,7 +128,13 @@ class Explainer:
         A row of another release is replayed from its ring first, as a worker does at the user's
         next event. Raises UserError for an item that the catalogue does not hold.
         """
-        case = self._case(state, item_id)
+        return finished(self.steps(state, item_id, causes=causes))
+
+    def steps(
+        self, state: UserState, item_id: str | None = None, *, causes: int = CAUSES
+    ) -> Steps[Explanation]:
+        """As `explain`, in steps between which lists may be made, and the catalogue may change."""
+        case = yield from self._case(state, item_id)
         return self._explanation(case, state, causes)
 
     def of_list(
@@ -136,7 +146,7 @@ class Explainer:
             [item.rank for item in made],
             [item.sources for item in made],
         )
-        return self._explanation(self._case(state, None, listed), state, causes)
+        return self._explanation(finished(self._case(state, None, listed)), state, causes)
 
     def _explanation(self, case: _Case, state: UserState, causes: int) -> Explanation:
         return Explanation(
@@ -154,7 +164,9 @@ class Explainer:
             rules=case.rules,
         )
 
-    def _case(self, state: UserState, item_id: str | None, listed: _Wanted | None = None) -> _Case:
+    def _case(
+        self, state: UserState, item_id: str | None, listed: _Wanted | None = None
+    ) -> Steps[_Case]:
         update = self._advancer.begin(state)
         replayed = bool(update.pending and state.history)
         self._advancer.advance([update])
@@ -165,20 +177,26 @@ class Explainer:
         whole = wanted = listed or self._listed(user)
         if item_id is not None:
             wanted = self._only(wanted, user, item_id)
+        yield
         size = len(self._catalog)
+        parts = score_parts(self._scorers, user, wanted.items, size)[:, 0]
+        chosen_from = considered(self._pipeline, user, size)
+        yield
+        forbidden = name_excluding(forbidding(self._pipeline, user), self._rules, size)
+        rules = self._effects(user, whole.items)
+        yield
+        left_out = None
+        if not update.broken:
+            left_out = yield from self._left_out(state.history, user, wanted.items)
         return _Case(
             update.state,
             replayed,
             wanted,
-            with_terms(
-                score_parts(self._scorers, user, wanted.items, size)[:, 0],
-                self._terms,
-                wanted.items,
-            ),
-            considered(self._pipeline, user, size),
-            name_excluding(forbidding(self._pipeline, user), self._rules, size),
-            None if update.broken else self._left_out(state.history, user, wanted.items),
-            self._effects(user, whole.items),
+            with_terms(parts, self._terms, wanted.items),
+            chosen_from,
+            forbidden,
+            left_out,
+            rules,
             frozenset({ProfileMatch.name} if user.profiles is None else ()),
         )
 
@@ -213,10 +231,11 @@ class Explainer:
             return _Wanted(items, [None], [proposing(self._pipeline, user, item)])
         return _Wanted(items, [listed.ranks[at]], [listed.sources[at]])
 
-    def _left_out(self, history: bytes, user: UserBatch, items: Indices) -> _LeftOut | None:
+    def _left_out(self, history: bytes, user: UserBatch, items: Indices) -> Steps[_LeftOut | None]:
         rows = encoded(self._advancer, without_each(history))
         if rows is None:
             return None
+        yield
         users = user_batch(rows, self._catalog, self._seen)
         if user.profiles is not None:  # what is said of the user stays as it is
             users = replace(users, profiles=user.profiles.repeat(len(rows), axis=0))
@@ -293,6 +312,16 @@ class Explainer:
             for event in order
             if totals[event] > 0
         )
+
+
+def finished(steps: Steps[Result]) -> Result:
+    """Go through the steps without a stop."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
 
 
 def _status(rank: int | None, filters: tuple[str, ...], candidate: bool) -> Status:

@@ -86,6 +86,16 @@ class RuleBook:
         return len(self._in_force)
 
     @property
+    def in_force(self) -> Active:
+        """The rules that are, the highest priority first."""
+        return self._ordered
+
+    @property
+    def coming(self) -> Active:
+        """Taken up, and not in force before all items are looked at."""
+        return tuple(self._coming.values())
+
+    @property
     def status(self) -> RuleStatus:
         """The figures as they are now."""
         return RuleStatus(len(self._in_force), len(self._coming), len(self.refused))
