@@ -46,25 +46,31 @@ class EngineQuestions:
         self._waiting = 0
         self._free_at = 0.0
 
-    async def ask(self, question: Callable[[], Result]) -> Result:
-        """The answer to a short question. Raises `BusyError`, and what `question` raises."""
+    async def ask(self, question: Callable[[], Result], patience_s: float | None = None) -> Result:
+        """The answer to a short question. Raises `BusyError`, and what `question` raises.
+
+        `patience_s` is how long to wait, if not as usual.
+        """
 
         def once() -> Steps[Result]:
             yield from ()
             return question()
 
-        return await self.ask_in_steps(once)
+        return await self.ask_in_steps(once, patience_s)
 
-    async def ask_in_steps(self, question: Callable[[], Steps[Result]]) -> Result:
+    async def ask_in_steps(
+        self, question: Callable[[], Steps[Result]], patience_s: float | None = None
+    ) -> Result:
         """The answer to a question of several steps, each short. Raises as `ask`."""
         if self._waiting >= MOST_WAITING:
             raise BusyError(f"{MOST_WAITING} questions wait for the engine already")
+        patience_s = PATIENCE_S if patience_s is None else patience_s
         self._waiting += 1
         try:
-            async with asyncio.timeout(PATIENCE_S), self._turn:
+            async with asyncio.timeout(patience_s), self._turn:
                 return await self._answer(question())
         except TimeoutError:
-            raise BusyError(f"the engine has not answered within {PATIENCE_S:.0f} s") from None
+            raise BusyError(f"the engine has not answered within {patience_s:g} s") from None
         finally:
             self._waiting -= 1
 

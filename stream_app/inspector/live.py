@@ -96,9 +96,12 @@ class Live:
         self._feed.drain()  # what was left when somebody looked last
         looks, due = 0, loop.time()
         while True:
-            if looks % LOOKS_A_TICK == 0:
-                self._tick(window)
-            self._look(self._feed.drain())
+            try:
+                if looks % LOOKS_A_TICK == 0:
+                    self._tick(window)
+                self._look(self._feed.drain())
+            except Exception:  # as in the middle of a rebalance: the next look may succeed
+                log.exception("could not look at the worker")
             looks, due = looks + 1, max(due + PERIOD_S, loop.time())
             await asyncio.sleep(due - loop.time())
 

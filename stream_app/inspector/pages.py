@@ -27,6 +27,8 @@ from stream_app.reasons import languages
 Shown = dict[str, Any]
 
 MOST_USERS = 50
+GLANCE_S = 1.0
+"""An overview waits no longer for what only the engine knows."""
 SILENCE_S = 15.0
 """After this a comment says that the stream of events is alive."""
 
@@ -56,7 +58,7 @@ class Pages:
         manifest, now_ms = main.bundle.manifest, _now_ms()
         created_s = manifest.created_at.timestamp()
         try:
-            status: CatalogueStatus | None = await self._questions.ask(main.look)
+            status: CatalogueStatus | None = await self._questions.ask(main.look, GLANCE_S)
         except BusyError:
             status = None
         catalogue = None if status is None else status._asdict()

@@ -22,10 +22,7 @@ class Problem(Exception):  # noqa: N818 - it becomes an answer
 
 def checked_id(name: str, value: str) -> str:
     """An id that a message could have. Raises `Problem`."""
-    try:
-        size = len(value.encode())
-    except UnicodeEncodeError:
-        raise Problem(400, f"{name} is not UTF-8", "every id is") from None
+    size = len(value.encode())
     if not 1 <= size <= MAX_ID_BYTES:
         raise Problem(400, f"{name} has {size} bytes", f"1 to {MAX_ID_BYTES} are valid")
     return value
