@@ -145,14 +145,14 @@ def build(
     erasures = Erasures(ChangelogReader(options, erase))
     # One thread computes: what changes the catalogue takes effect between two batches.
     thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+    feed = Feed() if settings.inspector_port else None
     broadcast, trends, report = attach_feeds(
-        app, settings, releases, metrics, publisher, encoder, counts, thread
+        app, settings, releases, metrics, publisher, encoder, counts, thread, feed
     )
     _repeat(app, trends.flush, FLUSH_S)
     app.tables.attach(rows, publisher, changelog, erasures, broadcast)
     _repeat(app, report, REPORT_S)
     clock = StreamClock()
-    feed = Feed() if settings.inspector_port else None
     agent = RecommendAgent(
         engine, rows, erasures, clock, publisher, metrics,
         settings.batch_max, settings.session_timeout_s, thread, feed,

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from schemas import DeadLetter, decode_output
 from stream_app.users.erasure import Erasure
 
 RECENT_USERS = 500
@@ -85,7 +86,7 @@ class Feed:
         self._clock_ms = clock_ms
         self._users: deque[tuple[int, list[bytes]]] = deque()
         self._held = 0
-        self._dead: deque[Published] = deque(maxlen=DEAD_LETTERS)
+        self._dead: deque[Published | DeadLetter] = deque(maxlen=DEAD_LETTERS)
         self._batches: deque[Batch] = deque(maxlen=WAITING_BATCHES)
         self.dead_letters = 0
         """How many there were since the start."""
@@ -105,6 +106,11 @@ class Feed:
         if self.listening:
             self._batches.append(Batch(now_ms, work.lists, records))
 
+    def rejected(self, letters: Sequence[DeadLetter]) -> None:
+        """Records beside the events, of items, have become dead letters."""
+        self._dead.extend(letters)
+        self.dead_letters += len(letters)
+
     def drain(self) -> list[Batch]:
         """The batches since the last time, and no more than are kept."""
         taken = []
@@ -122,9 +128,12 @@ class Feed:
                     return list(found.values())
         return list(found.values())
 
-    def letters(self) -> list[bytes]:
-        """The last dead letters as they were published, the newest first."""
-        return [letter.value for letter in reversed(list(self._dead)) if letter.value is not None]
+    def letters(self) -> list[DeadLetter]:
+        """The last dead letters, the newest first."""
+        return [
+            one if isinstance(one, DeadLetter) else decode_output(DeadLetter, one.value)
+            for one in reversed(list(self._dead))
+        ]
 
     def _note(self, now_ms: int, users: list[bytes]) -> None:
         self._users.append((now_ms, users))

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from aiohttp import hdrs, web
 
-from schemas import DeadLetter, Purchase, decode_output, encode
+from schemas import Purchase, encode
 from stream_app.inspector.about_control import about_control
 from stream_app.inspector.about_item import about_item, find_items
 from stream_app.inspector.about_user import about_user, history
@@ -194,7 +194,6 @@ class Pages:
 
     async def dead_letters(self, _: web.Request) -> web.Response:
         """`GET /api/dead-letters`: the last ones of this worker, without what was in them."""
-        letters = [decode_output(DeadLetter, value) for value in self._feed.letters()]
         return _json(
             {
                 "total": self._feed.dead_letters,
@@ -207,7 +206,7 @@ class Pages:
                         "detail": one.detail,
                         "at_ms": one.timestamp_ms,
                     }
-                    for one in letters
+                    for one in self._feed.letters()
                 ],
             }
         )

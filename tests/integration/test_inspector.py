@@ -211,6 +211,9 @@ def test_a_dead_letter_is_shown_without_its_payload(page) -> None:
     assert (shown["reason"], shown["offset"]) == (letter.reason, letter.offset)
     assert "timestamp_ms" in shown["detail"]
     assert "soon" not in str(shown)
+    send_raw(page.settings, f"{page.settings.topic_prefix}items", [(b"x", b'{"item_id": "y"}')])
+    wait_for(lambda: page.show("/api/dead-letters")["total"] == 2, "that of the item")
+    assert page.show("/api/dead-letters")["dead_letters"][0]["topic"] == "inspected.items"
 
 
 def test_an_erased_user_is_gone(page) -> None:

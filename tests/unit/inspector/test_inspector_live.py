@@ -15,7 +15,7 @@ import pytest
 from inspected import FakeWorker, call, serve
 
 from agents.records import Outgoing, Work
-from schemas import Click, encode
+from schemas import Click, DeadLetter, encode
 from stream_app.inspector import Feed, Inspector
 from stream_app.inspector.feed import DEAD_LETTERS, RECENT_USERS, WAITING_BATCHES
 from stream_app.inspector.figures import Figures, Totals, Window
@@ -145,11 +145,30 @@ def batch(users: list[str], **more: Any) -> Work:
     return Work(rows=[Outgoing("t", 0, user.encode(), b"row") for user in users], **more)
 
 
+def letter(key: bytes, detail: str) -> Outgoing:
+    return Outgoing("t", 0, key, encode(dead_letter(key, detail)))
+
+
+def dead_letter(key: bytes, detail: str) -> DeadLetter:
+    return DeadLetter(
+        reason="decode_error", detail=detail, topic="t", partition=0, offset=1, timestamp_ms=1,
+        key=key, value=None,
+    )  # fmt: skip
+
+
+def test_dead_letters_of_items_are_among_the_last() -> None:
+    feed = Feed()
+    feed.batch(batch([], dead=[letter(b"a", "event")]), ())
+    feed.rejected([dead_letter(b"item-1", "item")])
+    assert [one.detail for one in feed.letters()] == ["item", "event"]
+    assert feed.dead_letters == 2
+
+
 def test_the_feed_is_bounded() -> None:
     feed = Feed()
     feed.listening = True
     for number in range(3 * WAITING_BATCHES):
-        dead = [Outgoing("t", 0, None, b"%d-%d" % (number, n)) for n in range(3)]
+        dead = [letter(b"a", f"{number}-{n}") for n in range(3)]
         feed.batch(batch([f"u{number}", f"v{number}"], dead=dead), ())
     last = 3 * WAITING_BATCHES - 1
     assert len(feed.drain()) == WAITING_BATCHES
@@ -159,7 +178,7 @@ def test_the_feed_is_bounded() -> None:
     ]  # fmt: skip
     assert RECENT_USERS <= len(feed.users(10_000)) < RECENT_USERS + 2
     assert len(feed.letters()) == DEAD_LETTERS
-    assert feed.letters()[0] == b"%d-2" % last
+    assert feed.letters()[0].detail == f"{last}-2"
     assert feed.dead_letters == 9 * WAITING_BATCHES
 
 
@@ -173,12 +192,11 @@ def test_a_user_is_named_once_and_with_the_last_time() -> None:
 
 def test_an_erased_user_is_not_remembered() -> None:
     feed = Feed()
-    letters = [Outgoing("t", 0, user, user) for user in (b"a", b"b")]
-    feed.batch(batch(["a", "b"], dead=letters), ())
+    feed.batch(batch(["a", "b"], dead=[letter(b"a", "of a"), letter(b"b", "of b")]), ())
     gone = Work(rows=[Outgoing("t", 0, b"a", None)], erasures=[(0, b"a", Erasure(1, 1))])
     feed.batch(gone, ())
     assert [one.user for one in feed.users(9)] == [b"b"]
-    assert feed.letters() == [b"b"]
+    assert [one.detail for one in feed.letters()] == ["of b"]
 
 
 def test_quantiles_are_interpolated_as_prometheus_does() -> None:
