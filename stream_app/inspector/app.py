@@ -54,8 +54,6 @@ def application(pages: Pages, access: Access) -> web.Application:
             return answer_problem(400, str(error), None)
         except web.HTTPException as error:  # of aiohttp: no such path, method, size
             return answer_problem(error.status, error.reason, None)
-        except (ConnectionError, TimeoutError):
-            raise  # whoever asked has gone
         except Exception:
             log.exception("%s %s", request.method, request.path)
             return answer_problem(500, "the inspector failed", "the worker's log says how")

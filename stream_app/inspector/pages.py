@@ -58,7 +58,9 @@ class Pages:
         manifest, now_ms = main.bundle.manifest, _now_ms()
         created_s = manifest.created_at.timestamp()
         try:
-            status: CatalogueStatus | None = await self._questions.ask(main.look, GLANCE_S)
+            status: CatalogueStatus | None = await self._questions.ask(
+                main.catalogue.status, GLANCE_S
+            )
         except BusyError:
             status = None
         catalogue = None if status is None else status._asdict()
@@ -98,12 +100,14 @@ class Pages:
         """`GET /api/live`: server-sent events until the listener goes."""
         user = request.query.get("user")
         stream = self._live.open(None if user is None else checked_id("user", user).encode())
+        response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: "text/event-stream"})
         try:
-            response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: "text/event-stream"})
             await response.prepare(request)
             await response.write(b"retry: 2000\n\n")
             while True:
                 await response.write(await stream.next(SILENCE_S) or b": still here\n\n")
+        except ConnectionError:  # the listener has gone
+            return response
         finally:
             self._live.close(stream)
 

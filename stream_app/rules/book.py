@@ -87,7 +87,7 @@ class RuleBook:
 
     @property
     def in_force(self) -> Active:
-        """The rules that are, the highest priority first."""
+        """The rules in force, the highest priority first. From any thread."""
         return self._ordered
 
     @property

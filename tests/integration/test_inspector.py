@@ -88,6 +88,7 @@ def page(kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory) -> Iter
         wait_for(lambda: bool(lists(settings)), "a list")
         yield Page(settings, worker)
         assert worker.terminate() == 0
+        assert "Traceback" not in worker.output
     finally:
         worker.kill()
 
