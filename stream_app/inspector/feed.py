@@ -1,7 +1,7 @@
 """What the worker has done last, told once a batch by its agent and read by the inspector's thread.
 
-While nobody looks, a batch costs two appends: it is taken note of, not looked into. Nothing here
-waits, and all of it is bounded: the oldest is dropped.
+While nobody looks, a batch is taken note of, not looked into: who was in it is all that is kept.
+Nothing here waits, and all of it is bounded.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from stream_app.users.erasure import Erasure
 RECENT_USERS = 500
 DEAD_LETTERS = 50
 """Of at most 256 KiB each."""
-WAITING_BATCHES = 256
-"""Handled since the inspector looked last, a fifth of a second ago."""
+WAITING_LISTS = 4_000
+"""Made since the inspector looked last, a fifth of a second ago: some 10 MB. More are left out."""
 
 
 class Published(Protocol):
@@ -87,7 +87,8 @@ class Feed:
         self._users: deque[tuple[int, list[bytes]]] = deque()
         self._held = 0
         self._dead: deque[Published | DeadLetter] = deque(maxlen=DEAD_LETTERS)
-        self._batches: deque[Batch] = deque(maxlen=WAITING_BATCHES)
+        self._batches: deque[Batch] = deque()
+        self._put = self._taken = 0  # each is changed by one thread only
         self.dead_letters = 0
         """How many there were since the start."""
         self.listening = False
@@ -103,7 +104,8 @@ class Feed:
         if work.dead:
             self._dead.extend(work.dead)
             self.dead_letters += len(work.dead)
-        if self.listening:
+        if self.listening and self._put - self._taken < WAITING_LISTS:
+            self._put += max(1, len(work.lists))
             self._batches.append(Batch(now_ms, work.lists, records))
 
     def rejected(self, letters: Sequence[DeadLetter]) -> None:
@@ -112,10 +114,11 @@ class Feed:
         self.dead_letters += len(letters)
 
     def drain(self) -> list[Batch]:
-        """The batches since the last time, and no more than are kept."""
+        """The batches since the last time, but for those that were too many."""
         taken = []
         while self._batches:
             taken.append(self._batches.popleft())
+            self._taken += max(1, len(taken[-1].lists))
         return taken
 
     def users(self, most: int) -> list[Recent]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -71,6 +72,7 @@ class Live:
         self._streams: set[Stream] = set()
         self._running: asyncio.Task[None] | None = None
         self._naming: asyncio.Task[None] | None = None
+        self._wanted: deque[tuple[Stream, Shown]] = deque(maxlen=MOST_UNREAD)
 
     def open(self, user: bytes | None) -> Stream:
         """A new stream; `close` it. Raises `BusyError` when there are too many."""
@@ -88,12 +90,12 @@ class Live:
         self._streams.discard(stream)
         if not self._streams and self._running is not None:
             self._feed.listening = False
+            self._feed.drain()
             self._running.cancel()
             self._running = None
 
     async def _run(self) -> None:
         window, loop = Window(), asyncio.get_running_loop()
-        self._feed.drain()  # what was left when somebody looked last
         looks, due = 0, loop.time()
         while True:
             try:
@@ -129,22 +131,28 @@ class Live:
             stream.put("tick", tick)
 
     def _look(self, batches: Sequence[Batch]) -> None:
-        """Hand lists on, once their items are named; while that goes on, others are left out."""
-        if not batches or (self._naming is not None and not self._naming.done()):
+        """Hand lists on, once their items are named; meanwhile only those of users are kept."""
+        if not batches:
             return
-        wanted: list[tuple[Stream, Shown]] = []
+        idle = self._naming is None or self._naming.done()
         newest = None
         for stream in self._streams:
-            if stream.user is None:
-                newest = newest or next(_shown(reversed(batches), lambda key: True), None)
-                wanted += [(stream, newest)] if newest else []
-            else:
+            if stream.user is not None:
                 mine = list(_shown(batches, stream.user.__eq__))
-                wanted += [(stream, one) for one in mine[-MOST_LISTS:]]
-        if wanted:
-            self._naming = asyncio.create_task(self._name(wanted))
+                self._wanted += [(stream, one) for one in mine[-MOST_LISTS:]]
+            elif idle:
+                newest = newest or next(_shown(reversed(batches), lambda key: True), None)
+                self._wanted += [(stream, newest)] if newest else []
+        if self._wanted and idle:
+            self._naming = asyncio.create_task(self._name_all())
 
-    async def _name(self, wanted: list[tuple[Stream, Shown]]) -> None:
+    async def _name_all(self) -> None:
+        while self._wanted:
+            wanted = list(self._wanted)
+            self._wanted.clear()
+            await self._name(wanted)
+
+    async def _name(self, wanted: Sequence[tuple[Stream, Shown]]) -> None:
         catalogue = self._worker.releases.main.catalogue
         ids = {item["item_id"] for _, shown in wanted for item in shown["items"]}
         titles: dict[str, str] = {}

@@ -20,7 +20,7 @@ from stream_app.inspector.figures import Figures
 from stream_app.inspector.live import Live
 from stream_app.inspector.problems import Problem, checked_id, checked_text
 from stream_app.inspector.sending import ASKED_ACTIONS, event_of, stream_now
-from stream_app.inspector.worker import Row, Worker
+from stream_app.inspector.worker import Row, UnreachableError, Worker
 from stream_app.live_catalogue import CatalogueStatus
 from stream_app.reasons import languages
 
@@ -217,6 +217,8 @@ class Pages:
 
     async def _row(self, user_id: str) -> Row:
         (row,) = await self._worker.rows([user_id.encode()])
+        if not row.here and not (seen := self._worker.look()).ready:
+            raise UnreachableError(f"the rows are not complete yet: {seen.state}")
         if not row.here:
             raise Problem(
                 404,

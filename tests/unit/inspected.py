@@ -53,6 +53,7 @@ class FakeWorker:
     states: dict[bytes, bytes] = field(default_factory=dict)
     sent: list[tuple[bool, bytes, bytes]] = field(default_factory=list)
     problem: str = ""
+    seen: Seen = Seen()  # noqa: RUF009 - never changed
     fails: Exception | None = None
 
     def __post_init__(self) -> None:
@@ -96,7 +97,7 @@ class FakeWorker:
         return self.handle(*((user.encode(), encode(event)) for event in events))
 
     def look(self) -> Seen:
-        return Seen()
+        return self.seen
 
     async def rows(self, users: Sequence[bytes]) -> list[Row]:
         if self.fails is not None:

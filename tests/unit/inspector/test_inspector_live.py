@@ -17,7 +17,7 @@ from inspected import FakeWorker, call, serve
 from agents.records import Outgoing, Work
 from schemas import Click, DeadLetter, encode
 from stream_app.inspector import Feed, Inspector
-from stream_app.inspector.feed import DEAD_LETTERS, RECENT_USERS, WAITING_BATCHES
+from stream_app.inspector.feed import DEAD_LETTERS, RECENT_USERS, WAITING_LISTS
 from stream_app.inspector.figures import Figures, Totals, Window
 from stream_app.inspector.live import MOST_STREAMS, MOST_UNREAD, Stream
 from stream_app.users.erasure import Erasure
@@ -97,10 +97,9 @@ def test_whoever_follows_a_user_gets_all_their_lists(worker, inspector) -> None:
         for number in range(3):
             worker.click("ann", f"item-{number}")
             worker.click("bob", f"item-{number}")
-        users = [data["user_id"] for name, data in (next(found) for _ in range(4))
-                 if name == "list"]  # fmt: skip
-    assert users
-    assert set(users) == {"bob"}
+        made = [first(found, "list") for _ in range(3)]
+    assert {one["user_id"] for one in made} == {"bob"}
+    assert len({one["rec_id"] for one in made}) == 3
 
 
 def test_without_listeners_nothing_is_kept_of_lists(worker, inspector) -> None:
@@ -145,6 +144,9 @@ def batch(users: list[str], **more: Any) -> Work:
     return Work(rows=[Outgoing("t", 0, user.encode(), b"row") for user in users], **more)
 
 
+ROUNDS = WAITING_LISTS // 20 + 200
+
+
 def letter(key: bytes, detail: str) -> Outgoing:
     return Outgoing("t", 0, key, encode(dead_letter(key, detail)))
 
@@ -167,19 +169,23 @@ def test_dead_letters_of_items_are_among_the_last() -> None:
 def test_the_feed_is_bounded() -> None:
     feed = Feed()
     feed.listening = True
-    for number in range(3 * WAITING_BATCHES):
+    for number in range(ROUNDS):
         dead = [letter(b"a", f"{number}-{n}") for n in range(3)]
-        feed.batch(batch([f"u{number}", f"v{number}"], dead=dead), ())
-    last = 3 * WAITING_BATCHES - 1
-    assert len(feed.drain()) == WAITING_BATCHES
+        made = [Outgoing("t", 0, b"u", b"list")] * 20
+        feed.batch(batch([f"u{number}", f"v{number}"], dead=dead, lists=made), ())
+    last = ROUNDS - 1
+    assert len(feed.drain()) == WAITING_LISTS // 20
     assert feed.drain() == []
+    feed.batch(batch(["u"]), ())
+    assert len(feed.drain()) == 1
+    feed.listening = False
     assert [one.user for one in feed.users(3)] == [
-        f"v{last}".encode(), f"u{last}".encode(), f"v{last - 1}".encode(),
+        b"u", f"v{last}".encode(), f"u{last}".encode(),
     ]  # fmt: skip
     assert RECENT_USERS <= len(feed.users(10_000)) < RECENT_USERS + 2
     assert len(feed.letters()) == DEAD_LETTERS
     assert feed.letters()[0].detail == f"{last}-2"
-    assert feed.dead_letters == 9 * WAITING_BATCHES
+    assert feed.dead_letters == 3 * ROUNDS
 
 
 def test_a_user_is_named_once_and_with_the_last_time() -> None:

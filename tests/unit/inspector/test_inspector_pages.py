@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from inspected import FakeWorker, call, serve
+from inspected import FakeWorker, Seen, call, serve
 
 from schemas import Arm, ExperimentSpec, Rule, Scenario
 from stream_app.inspector import Inspector, UnreachableError
@@ -164,6 +164,13 @@ def test_a_user_of_another_worker_is_said_to_be_there(worker, inspector) -> None
         assert (answer.json["partition"], answer.json["here"]) == (3, False)
         assert "inspector of the worker that has it" in answer.json["hint"]
     assert not worker.sent
+
+
+def test_rows_that_are_still_read_are_nobody_elses(worker, inspector) -> None:
+    worker.seen = Seen(ready=False, state="recovering state, 12 records to read")
+    answer = call(inspector, "/api/users/else-1")
+    assert answer.status == 503
+    assert "recovering state, 12 records to read" in answer.json["error"]
 
 
 def test_a_row_that_may_not_be_shown_is_not(worker, inspector) -> None:
