@@ -70,12 +70,12 @@ class Page:
 def page(kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """A worker with some movies by title, and a user who has seen three."""
     settings = Settings(
-        bootstrap_servers=kafka.bootstrap, app_id="inspected", topic_prefix="inspected.",
+        bootstrap_servers=kafka.bootstrap, app_id="inspector", topic_prefix="inspector.",
         bundle=str(BUNDLE), metrics_port=free_port(), session_timeout_s=6,
         inspector_port=free_port(), inspector_writes=True,
     )  # fmt: skip
     asyncio.run(topics.create(settings, PARTITIONS, replication=1))
-    log: Path = tmp_path_factory.mktemp("inspected") / "worker.log"
+    log: Path = tmp_path_factory.mktemp("inspector") / "worker.log"
     worker = WorkerProcess(settings, log)
     try:
         worker.wait_until_ready()
@@ -95,11 +95,11 @@ def page(kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 def test_the_overview_is_of_this_worker(page) -> None:
     shown = page.show("/api/overview")
-    assert (shown["app_id"], shown["ready"], shown["writes"]) == ("inspected", True, True)
+    assert (shown["app_id"], shown["ready"], shown["writes"]) == ("inspector", True, True)
     assert shown["release"]["release"] == "movielens-small@0.1.0"
     assert shown["release"]["age_s"] > 0
     assert shown["catalogue"]["listed"] == len(TITLES)
-    clicks = [one for one in shown["partitions"] if one["topic"] == "inspected.clicks"]
+    clicks = [one for one in shown["partitions"] if one["topic"] == "inspector.clicks"]
     assert [one["partition"] for one in clicks] == list(range(PARTITIONS))
     assert "INFO" in page.worker.output
     assert f"the inspector is at http://127.0.0.1:{page.port}" in page.worker.output
@@ -127,7 +127,7 @@ def test_a_click_through_the_page_is_a_real_event(page) -> None:
     path = f"/api/users/{quote(USER, safe='')}/events"
     status, sent = page.get(path, {"item_id": clicked})
     assert status == 202
-    assert sent["topic"] == "inspected.clicks"
+    assert sent["topic"] == "inspector.clicks"
     (record,) = [one for one in read(page.settings, "clicks") if one.offset == sent["offset"]
                  and one.partition == sent["partition"]]  # fmt: skip
     event = decode(Click, record.value, key=record.key, now_ms=sent["at_ms"])
@@ -139,7 +139,7 @@ def test_a_click_through_the_page_is_a_real_event(page) -> None:
     assert clicked not in {one["item_id"] for one in after["list"]["items"]}
     assert after["list"]["items"] != before["list"]["items"]
     status, sent = page.get(path, {"item_id": "2571", "action": "purchase"})
-    assert (status, sent["topic"]) == (202, "inspected.purchases")
+    assert (status, sent["topic"]) == (202, "inspector.purchases")
     wait_for(lambda: page.user()["history"][0]["action"] == "purchase", "the purchase")
     assert not dead_letters(page.settings)
 
@@ -214,7 +214,7 @@ def test_a_dead_letter_is_shown_without_its_payload(page) -> None:
     assert "soon" not in str(shown)
     send_raw(page.settings, f"{page.settings.topic_prefix}items", [(b"x", b'{"item_id": "y"}')])
     wait_for(lambda: page.show("/api/dead-letters")["total"] == 2, "that of the item")
-    assert page.show("/api/dead-letters")["dead_letters"][0]["topic"] == "inspected.items"
+    assert page.show("/api/dead-letters")["dead_letters"][0]["topic"] == "inspector.items"
 
 
 def test_an_erased_user_is_gone(page) -> None:
@@ -243,3 +243,13 @@ def test_a_second_worker_sends_no_events_and_says_who_has_a_user(page, start_wor
     status, answer = other.get(f"{path}/events", {"item_id": "260"})
     assert (status, answer["hint"]) == (403, "start the worker with inspector_writes")
     other.worker.terminate()
+
+
+def test_a_worker_that_others_could_look_into_does_not_start(page, start_worker) -> None:
+    settings = replace(page.settings, app_id="open", metrics_port=free_port())
+    asyncio.run(topics.create(settings, PARTITIONS, replication=1))
+    worker = start_worker(replace(settings, inspector_host="0.0.0.0"))
+    assert worker.wait() == 2
+    assert "0.0.0.0 is not a loopback address" in worker.output
+    assert "Set inspector_token_file" in worker.output
+    assert "Traceback" not in worker.output
