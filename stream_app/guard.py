@@ -1,5 +1,4 @@
-"""Who may call a service over HTTP: on loopback everybody of this machine, elsewhere who has the
-token.
+"""Who may call over HTTP: on loopback everybody of this machine, elsewhere whoever has the token.
 
 A web page in a browser on this machine is not "of this machine": it can send requests to loopback
 addresses, and by DNS rebinding read the answers. So without a token the `Host` must be a loopback

@@ -33,6 +33,7 @@ class Access:
     def __init__(self, guard: Guard, port: int) -> None:
         """`port` is where this service listens: cookies do not tell ports apart."""
         self._guard = guard
+        self._address = f"http://127.0.0.1:{port}"
         self._cookie = f"stream-app-inspector-{port}"
 
     def refusal(self, request: web.Request) -> tuple[int, str, str] | None:
@@ -45,7 +46,7 @@ class Access:
         )
         if refused is not None:
             status, reason = refused
-            hint = "open /?token=TOKEN once" if status == 401 else "open http://127.0.0.1:PORT"
+            hint = "open /?token=TOKEN once" if status == 401 else f"open {self._address}"
             return status, reason, hint
         if request.path.startswith("/api/") and not is_same_origin(headers):
             return 403, "the request comes from another site", "open the page of the inspector"

@@ -66,7 +66,7 @@ def application(pages: Pages, access: Access) -> web.Application:
     app.router.add_get("/", index)
     app.router.add_get("/static/{path:.+}", static)
     app.router.add_get("/api/overview", pages.overview)
-    app.router.add_get("/api/live", pages.live)
+    app.router.add_get("/api/live", pages.live, allow_head=False)  # it has no end
     app.router.add_get("/api/users", pages.users)
     app.router.add_get("/api/users/{user_id}", pages.user)
     app.router.add_post("/api/users/{user_id}/events", pages.send)

@@ -184,6 +184,7 @@ def test_other_methods_are_refused(inspector) -> None:
     assert call(inspector, "/api/overview", {}).status == 405
     assert call(inspector, "/api/users/ann/events").status == 405
     assert call(inspector, "/api/users/ann", method="DELETE").status == 405
+    assert call(inspector, "/api/live", method="HEAD").status == 405
 
 
 def test_a_worker_that_does_not_answer_is_said_to(worker, inspector) -> None:
