@@ -140,13 +140,13 @@ class Settings:
         0, "port of the inspector, the page that shows lists with their reasons; 0: there is none"
     )
     inspector_host: str = _setting(
-        "127.0.0.1", "its address; any that is not the loopback needs a token"
+        "127.0.0.1", "address of the inspector; any that is not the loopback needs a token"
     )
     inspector_token_file: str = _setting(
-        "", "file with the token, at least 16 characters, of who may look"
+        "", "file with the token of who may look into the inspector, at least 16 characters"
     )
     inspector_writes: bool = _setting(
-        False, "whether who may look can also send events as a user, to try what becomes of lists"
+        False, "whether the inspector can send events as a user, to try what becomes of their list"
     )
     log_level: str = _setting("info", "`debug`, `info`, `warning` or `error`")
     start_timeout_s: float = _setting(
@@ -267,10 +267,15 @@ def settings_table() -> str:
     """The settings as a Markdown table, in the order of this file."""
     rows = ["| setting | environment | default | meaning |", "|---|---|---|---|"]
     for item in fields(Settings):
-        default = f"`{item.default}`" if str(item.default) else "(empty)"
+        default = f"`{written(item.default)}`" if str(item.default) else "(empty)"
         variable = ENVIRONMENT_PREFIX + item.name.upper()
         rows.append(f"| `{item.name}` | `{variable}` | {default} | {item.metadata['about']} |")
     return "\n".join(rows)
+
+
+def written(value: Any) -> str:
+    """A value as an environment variable or a TOML file has it, texts without quotes."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _choice(settings: Settings, name: str, allowed: tuple[str, ...]) -> None:
