@@ -16,6 +16,7 @@ from typing import Any
 
 import schemas
 from schemas import (
+    DeadLetter,
     Item,
     ItemVector,
     Reason,
@@ -24,6 +25,7 @@ from schemas import (
     decode_item_vector,
 )
 from stream_app.bundle.text import TextSpec
+from stream_app.inspector import Feed
 from stream_app.live_catalogue import LiveCatalogue
 from stream_app.observability.metrics import Metrics
 from stream_app.streaming.exits import ExitCode, die
@@ -83,14 +85,16 @@ class ItemAgent:
         letter_partitions: int,
         partition_of: Callable[[bytes], int],
         vector_partition_of: Callable[[bytes], int],
+        feed: Feed | None = None,
     ) -> None:
         """`spec` and `encoder`: nothing is read unless both are there.
 
         `partition_of` and `vector_partition_of` tell where an item belongs in `items` and
-        `item-vectors`.
+        `item-vectors`. `feed` is told of dead letters, for the inspector.
         """
         self._catalogue = catalogue
         self._engine = engine
+        self._feed = feed
         self._spec = spec
         self._encoder = encoder
         self._publisher = publisher
@@ -128,13 +132,13 @@ class ItemAgent:
     async def _handle(self, records: Sequence[Any], before: Sequence[bool]) -> None:
         outbox = self._publisher.outbox()
         newest: dict[str, tuple[Any, Item | None, bool]] = {}
-        reasons: list[str] = []
+        letters: list[DeadLetter] = []
         for record, again in zip(records, before, strict=True):
             try:
                 item_id, item = decode_item(record.value, key=record.key)
             except RejectedMessage as rejected:
                 if not again:
-                    self._reject(outbox, record, rejected, reasons)
+                    self._reject(outbox, record, rejected, letters)
                 continue
             newest.pop(item_id, None)
             newest[item_id] = (record, item, again)
@@ -152,11 +156,13 @@ class ItemAgent:
             outbox.add(self._vectors, self._vector_partition_of(key), key, schemas.encode(one))
         for item_id, why in failed.items():
             unreadable = RejectedMessage(Reason.PROCESSING_ERROR, f"the text cannot be read: {why}")
-            self._reject(outbox, newest[item_id][0], unreadable, reasons)
+            self._reject(outbox, newest[item_id][0], unreadable, letters)
         await outbox.deliver()
         for one in made:
             self._remember(one.item_id, one.content)
-        self._metrics.items_read(len(made), reasons)
+        self._metrics.items_read(len(made), [letter.reason for letter in letters])
+        if self._feed is not None:
+            self._feed.rejected(letters)
 
     async def _unread(self, items: Sequence[tuple[Item, bool]]) -> list[Item]:
         """Of items, those that say something that was not read yet.
@@ -207,7 +213,7 @@ class ItemAgent:
             self._recent.popitem(last=False)
 
     def _reject(
-        self, outbox: Outbox, record: Any, rejected: RejectedMessage, reasons: list[str]
+        self, outbox: Outbox, record: Any, rejected: RejectedMessage, letters: list[DeadLetter]
     ) -> None:
         letter = schemas.dead_letter(
             rejected,
@@ -226,4 +232,4 @@ class ItemAgent:
             schemas.encode(letter),
             schemas.dead_letter_headers(letter),
         )
-        reasons.append(letter.reason)
+        letters.append(letter)

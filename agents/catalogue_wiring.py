@@ -15,6 +15,7 @@ from agents.catalogue import BATCH_MAX, CatalogueFeed, ItemAgent
 from agents.feeds import Handler
 from schemas import DEAD_LETTERS, ITEM_VECTORS, ITEMS, topic_name
 from stream_app.bundle import Bundle
+from stream_app.inspector import Feed
 from stream_app.observability.metrics import Metrics
 from stream_app.recommender import Recommender
 from stream_app.settings import Settings, SettingsError
@@ -58,16 +59,18 @@ def attach_catalogue(
     encoder: TextEncoder | None,
     counts: Mapping[str, int],
     thread: ThreadPoolExecutor,
+    feed: Feed | None = None,
 ) -> dict[str, Handler]:
     """What takes up the records of the catalogue, by topic.
 
     The worker's part of the texts is read by a task of `app`; `thread` is where batches are made.
+    `feed` is told of dead letters.
     """
     items, vectors, letters = (
         topic_name(settings.topic_prefix, topic) for topic in (ITEMS, ITEM_VECTORS, DEAD_LETTERS)
     )
     options = client_options(settings)
-    feed = CatalogueFeed(recommender.catalogue, items, thread)
+    listings = CatalogueFeed(recommender.catalogue, items, thread)
     agent = ItemAgent(
         recommender.catalogue, thread, recommender.bundle.manifest.text, encoder, publisher,
         metrics,
@@ -76,6 +79,7 @@ def attach_catalogue(
         letter_partitions=counts[letters],
         partition_of=topics.partitioner(counts[items]),
         vector_partition_of=topics.partitioner(counts[vectors]),
+        feed=feed,
     )  # fmt: skip
     reader = GroupReader(
         options, items, topics.catalogue_group(settings.app_id), agent.handle, agent.lacks,
@@ -87,4 +91,4 @@ def attach_catalogue(
             await reader.run()
 
     app.task(read_texts)
-    return dict.fromkeys((items, vectors), feed.take)
+    return dict.fromkeys((items, vectors), listings.take)

@@ -24,6 +24,7 @@ from schemas import (
     decode_scenario,
     topic_name,
 )
+from stream_app.inspector import Feed
 from stream_app.observability.metrics import Metrics
 from stream_app.releases import Releases
 from stream_app.settings import Settings
@@ -42,10 +43,11 @@ def attach_feeds(
     encoder: TextEncoder | None,
     counts: Mapping[str, int],
     thread: ThreadPoolExecutor,
+    feed: Feed | None = None,
 ) -> tuple[Broadcast, TrendAgent, Callable[[], Awaitable[None]]]:
     """The reader of all these topics, what publishes trends, and a report to make now and then.
 
-    `thread` is where batches are made.
+    `thread` is where batches are made; `feed` is told of dead letters.
     """
     prefix, everyone = settings.topic_prefix, [one.treatments for one in releases.all]
     scenarios = ControlFeed(
@@ -58,7 +60,7 @@ def attach_feeds(
     trends = topic_name(prefix, ITEM_TRENDS)
     shared = TrendAgent(releases.main.trends, trends, publisher, thread)
     catalogue = attach_catalogue(
-        app, settings, releases.main, metrics, publisher, encoder, counts, thread
+        app, settings, releases.main, metrics, publisher, encoder, counts, thread, feed
     )
     feeds = Feeds(
         {

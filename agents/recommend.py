@@ -12,6 +12,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from agents.engine import Engine, Record
+from stream_app.inspector import Feed
 from stream_app.observability.metrics import Metrics
 from stream_app.streaming.activity import Activity, Stage
 from stream_app.streaming.batches import Batches
@@ -39,10 +40,12 @@ class RecommendAgent:
         batch_max: int,
         session_s: float,
         thread: Executor,
+        feed: Feed | None = None,
     ) -> None:
         """`session_s` is how long the group keeps a member that it does not hear of.
 
         `thread` is one: the encoder leaves the event loop free, and batches keep their order.
+        `feed` is told what was done, for the inspector.
         """
         self._engine = engine
         self._rows = rows
@@ -55,6 +58,7 @@ class RecommendAgent:
         self.activity = Activity()
         """For the watchdog."""
         self._thread = thread
+        self._feed = feed
 
     async def __call__(self, stream: Any) -> None:
         """Handle batches until the worker stops; anything unforeseen ends the process."""
@@ -100,6 +104,8 @@ class RecommendAgent:
         work.stages["publish"] = time.perf_counter() - began
         self._metrics.batch(work, events=len(records))
         self._metrics.rows(self._rows.count(), self._rows.late)
+        if self._feed is not None:
+            self._feed.batch(work, records)
         return True
 
 

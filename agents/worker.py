@@ -18,6 +18,7 @@ from aiokafka.errors import ProducerClosed
 from agents.catalogue_wiring import load_text_encoder
 from agents.engine import Engine
 from agents.feeds_wiring import attach_feeds
+from agents.inspecting import InspectedWorker
 from agents.recommend import RecommendAgent
 from agents.trends import FLUSH_S
 from schemas import (
@@ -30,6 +31,7 @@ from schemas import (
     topic_name,
 )
 from stream_app.encoders.load import AUTO, unavailable
+from stream_app.inspector import Feed, start_inspector
 from stream_app.observability.metrics import Metrics
 from stream_app.observability.server import start_metrics_server
 from stream_app.releases import Releases
@@ -123,6 +125,7 @@ def build(
     erase = topic_name(settings.topic_prefix, ERASURES)
     requests = topic_name(settings.topic_prefix, REQUESTS)
     profiles = topics.profiles_topic(settings)
+    partition_of = topics.partitioner(partitions)
     engine = Engine(
         releases,
         sources=sources,
@@ -137,7 +140,7 @@ def build(
         profiles=profiles,
         holdings=retention.holdings,
         encoding="json" if settings.output_encoding == "json" else "msgpack",
-        partition_of=topics.partitioner(partitions),
+        partition_of=partition_of,
     )
     options = client_options(settings)
     publisher = Publisher(options, settings.app_id)
@@ -145,8 +148,9 @@ def build(
     erasures = Erasures(ChangelogReader(options, erase))
     # One thread computes: what changes the catalogue takes effect between two batches.
     thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+    feed = Feed() if settings.inspector_port else None
     broadcast, trends, report = attach_feeds(
-        app, settings, releases, metrics, publisher, encoder, counts, thread
+        app, settings, releases, metrics, publisher, encoder, counts, thread, feed
     )
     _repeat(app, trends.flush, FLUSH_S)
     app.tables.attach(rows, publisher, changelog, erasures, broadcast)
@@ -154,7 +158,7 @@ def build(
     clock = StreamClock()
     agent = RecommendAgent(
         engine, rows, erasures, clock, publisher, metrics,
-        settings.batch_max, settings.session_timeout_s, thread,
+        settings.batch_max, settings.session_timeout_s, thread, feed,
     )  # fmt: skip
     shown = [impressions] if impressions else []
     consumed = (*sources, profiles, *shown, requests, erase)
@@ -163,7 +167,14 @@ def build(
     _repeat(app, purge.sweep, INTERVAL_S)
     if settings.user_retention_days:
         _expire(app, Expiry(rows, clock, round(settings.user_retention_days * DAY_MS)), metrics)
-    _watch(app, settings, frozenset(consumed), partitions, agent, metrics)
+    look = _watch(app, settings, frozenset(consumed), partitions, agent, metrics)
+    if feed is not None:
+        inspected = InspectedWorker(
+            settings, releases, thread, rows, erasures, publisher,
+            sources=sources, requests=erase, partition_of=partition_of,
+            look=look, loop=lambda: app._loop,
+        )  # fmt: skip
+        start_inspector(settings, inspected, feed)
     return app
 
 
@@ -212,7 +223,9 @@ def _watch(
     partitions: int,
     agent: RecommendAgent,
     metrics: Metrics,
-) -> None:
+) -> Callable[[], Snapshot]:
+    """Start what watches the worker; returns how to look at it from any thread."""
+
     def look() -> Snapshot:
         return snapshot(app, sources, agent.activity.standing)
 
@@ -241,3 +254,4 @@ def _watch(
         settings.metrics_port, settings.metrics_host, live=watchdog.health, ready=ready
     )
     watchdog.start()
+    return look

@@ -89,8 +89,8 @@ def merging(bundle: Bundle, rounds: int) -> tuple[float, float]:
     for turn in range(rounds):
         chosen = random.choice(ids, 2 * MOST_AT_ONCE)
         times = np.full(len(chosen), 1_000_000 + turn)
-        writer._live.counts.count(random.integers(0, 4, len(chosen)), chosen, times)
-        writer._live.trends.learn(chosen, times)
+        writer.live.counts.count(random.integers(0, 4, len(chosen)), chosen, times)
+        writer.live.trends.learn(chosen, times)
         began = time.process_time()
         published: list[tuple[int, ItemTrend]] = writer.trends.unpublished()
         taken = time.process_time()

@@ -93,6 +93,11 @@ class LiveCatalogue:
         index = self._catalog.index_of(item_id)
         return None if index < 0 else self.table.item(index)
 
+    def title(self, item_id: str) -> str:
+        """What an item is called: by its id where nothing is said."""
+        index = self._catalog.index_of(item_id)
+        return (self.table.title(index) if index >= 0 else None) or item_id
+
     def unread(self, said: Sequence[tuple[str, bytes]]) -> list[bool]:
         """Of items and their contents, which ones have to be read by the text encoder."""
         return [

@@ -39,7 +39,7 @@ from stream_app.memory import RowsInMemory
 from stream_app.plan import USUAL, Plan
 from stream_app.profiles import Profiles
 from stream_app.ranking import LiveStores, Pipelines, SeenIndex, Shown, Tally
-from stream_app.reasons import Explainer, Explanation, explained
+from stream_app.reasons import Explainer, Explanation, Steps, explained, finished
 from stream_app.retrieval import LiveIndex
 from stream_app.rules import RuleBook
 from stream_app.served import NOBODY, remember, repeating
@@ -124,16 +124,17 @@ class Recommender:
             bundle.encoder, bundle.catalog, bundle.release, window=spec.window
         )
         self._seen = SeenIndex(bundle.catalog)
-        self._live = LiveStores.of(bundle, self.catalogue.table)
+        self.live = LiveStores.of(bundle, self.catalogue.table)
+        """What the stream has taught so far."""
         self._applier = Applier(
-            self._advancer, bundle.catalog, self._live, bundle.manifest.ranking.lags
+            self._advancer, bundle.catalog, self.live, bundle.manifest.ranking.lags
         )
-        self.trends = SharedTrends(bundle.catalog, self._live, bundle.release)
+        self.trends = SharedTrends(bundle.catalog, self.live, bundle.release)
         """Counts of all workers; takes records of them between two calls, in the same thread."""
         self._profiles = Profiles(bundle, text_encoder)
         self._k = k
         self._kept_share = decisions
-        self._pipelines = Pipelines(bundle, self._live)
+        self._pipelines = Pipelines(bundle, self.live)
         self._pipelines.get(plan, k)
         rules = RuleBook(bundle.catalog, self.catalogue.table, bundle.priors.popularity)
         self.treatments = Treatments(self.catalogue.table, plan, self._check, rules)
@@ -287,11 +288,20 @@ class Recommender:
         state = self._memory.get(user) if isinstance(user, str) else user
         if state is None:
             raise UserError(f"user {user!r} is not in memory; pass the row of the user")
+        user_id = user if isinstance(user, str) else ""
+        return finished(self.explain_in_steps(user_id, state, item_id))
+
+    def explain_in_steps(
+        self, user_id: str, state: UserState, item_id: str | None = None
+    ) -> Steps[Explanation]:
+        """As `explain`, of the row of a user, in steps between which lists may be made.
+
+        Without a `user_id` the user is in no experiment.
+        """
         state = before_last_list(state)  # which is the one to be explained
         now_ms = self._begin()
-        user_id = user if isinstance(user, str) else ""
         treatment = self.treatments.of(Asking(user_id, state), now_ms)
-        return self._explainer(treatment, self._k).explain(state, item_id)
+        return (yield from self._explainer(treatment, self._k).steps(state, item_id))
 
     def _explained(self, answer: Answer) -> tuple[RankedItem, ...]:
         """The items of an answer, each with why it is there."""
@@ -414,8 +424,8 @@ class Recommender:
         """The time, at which the catalogue and what is kept beside it are brought up to date."""
         now_ms = self._clock()
         self.catalogue.at(now_ms)
-        self._live.grow(len(self.bundle.catalog))
-        self._live.arrivals.at(now_ms)
+        self.live.grow(len(self.bundle.catalog))
+        self.live.arrivals.at(now_ms)
         return now_ms
 
     def _serving_model(self) -> ServingModel:

@@ -88,6 +88,11 @@ class Releases:
                 decisions += kept
         return [made[place] for place in range(len(asked))], decisions
 
+    def serving(self, user_id: str) -> Recommender:
+        """Who makes the lists of a user after events."""
+        owners = self._owners([(user_id, EVENTS)]) if self.challengers else None
+        return owners[0] if owners else self.main
+
     def _owners(self, wanted: Sequence[tuple[str, str]]) -> list[Recommender] | None:
         """Who makes the list of each user and scenario; None when the main release makes all."""
         split = self.main.treatments.experiments.split(self.main.now())

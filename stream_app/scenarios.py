@@ -66,6 +66,10 @@ class Scenarios:
         found = self._served.get(name or EVENTS) or self._built_in.get(name or EVENTS)
         return self._usual if found is None and name in (None, EVENTS) else found
 
+    def all(self) -> dict[str, Served]:
+        """What every name means that something is said of on the topic."""
+        return dict(self._served)
+
     @property
     def usual(self) -> Served:
         """What holds where a scenario says nothing."""

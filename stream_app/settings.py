@@ -136,6 +136,18 @@ class Settings:
     metrics_port: int = _setting(
         9464, "port of `/metrics`, `/health/live`, `/health/ready`; 0 picks a free one"
     )
+    inspector_port: int = _setting(
+        0, "port of the inspector, the page that shows lists with their reasons; 0: there is none"
+    )
+    inspector_host: str = _setting(
+        "127.0.0.1", "address of the inspector; any that is not the loopback needs a token"
+    )
+    inspector_token_file: str = _setting(
+        "", "file with the token of who may look into the inspector, at least 16 characters"
+    )
+    inspector_writes: bool = _setting(
+        False, "whether the inspector can send events as a user, to try what becomes of their list"
+    )
     log_level: str = _setting("info", "`debug`, `info`, `warning` or `error`")
     start_timeout_s: float = _setting(
         60.0, "seconds that a worker may take to join its group before the watchdog ends it"
@@ -166,6 +178,7 @@ class Settings:
             ),  # Kafka refuses less, Faust more than a request timeout
             ("commit_interval_s", 0.05, 60),
             ("metrics_port", 0, 65_535),
+            ("inspector_port", 0, 65_535),
             ("start_timeout_s", 5, 3600),
             ("stuck_timeout_s", 5, 3600),
             ("shutdown_timeout_s", 5, 3600),
@@ -254,10 +267,15 @@ def settings_table() -> str:
     """The settings as a Markdown table, in the order of this file."""
     rows = ["| setting | environment | default | meaning |", "|---|---|---|---|"]
     for item in fields(Settings):
-        default = f"`{item.default}`" if str(item.default) else "(empty)"
+        default = f"`{written(item.default)}`" if str(item.default) else "(empty)"
         variable = ENVIRONMENT_PREFIX + item.name.upper()
         rows.append(f"| `{item.name}` | `{variable}` | {default} | {item.metadata['about']} |")
     return "\n".join(rows)
+
+
+def written(value: Any) -> str:
+    """A value as an environment variable or a TOML file has it, texts without quotes."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _choice(settings: Settings, name: str, allowed: tuple[str, ...]) -> None:
@@ -292,9 +310,18 @@ def _typed(name: str, value: Any, kinds: Mapping[str, type], origin: str) -> Any
         raise SettingsError(f"{origin}: unknown setting {name!r}; known are {', '.join(kinds)}")
     if kind is Secret:
         return Secret(str(value))
+    if kind is bool:
+        return _truth(name, value, origin)
     if kind is str and not isinstance(value, str):
         raise SettingsError(f"{origin}: {name} must be text, not {value!r}")
     try:
         return kind(value)
     except (TypeError, ValueError):
         raise SettingsError(f"{origin}: {name} must be a {kind.__name__}, not {value!r}") from None
+
+
+def _truth(name: str, value: Any, origin: str) -> bool:
+    found = {"true": True, "false": False}.get(str(value).lower())
+    if found is None:
+        raise SettingsError(f"{origin}: {name} must be true or false, not {value!r}")
+    return found

@@ -12,7 +12,7 @@ import click
 
 from stream_app.cli import COMMANDS
 from stream_app.secret import Secret
-from stream_app.settings import ENVIRONMENT_PREFIX, Settings
+from stream_app.settings import ENVIRONMENT_PREFIX, Settings, written
 
 KINDS = {int: "whole number", float: "number", str: "text", bool: "true or false"}
 CONNECTION = "bootstrap_servers"
@@ -60,13 +60,13 @@ def _section(item: Field[Any], users: str) -> str:
     about = item.metadata["about"]
     places = [f"environment `{ENVIRONMENT_PREFIX}{item.name.upper()}`"]
     if not secret:
-        value = f'"{item.default}"' if isinstance(item.default, str) else item.default
+        value = f'"{item.default}"' if isinstance(item.default, str) else written(item.default)
         places = [
             f"flag `--{item.name.replace('_', '-')}`",
             *places,
             f"TOML `{item.name} = {value}`",
         ]
-    default = f"`{item.default}`" if str(item.default) else "empty"
+    default = f"`{written(item.default)}`" if str(item.default) else "empty"
     kind = "secret" if secret else KINDS[type(item.default)]
     return (
         f"### `{item.name}`\n\n{about[0].upper()}{about[1:]}.\n\n"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import nullcontext
+import sys
+import time
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import click
@@ -27,14 +29,26 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "movielens"
               help="Events per second.")  # fmt: skip
 @click.option("--headless", is_flag=True, help="Draw nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one line of JSON.")
+@click.option("--stay/--no-stay", default=None,
+              help="At the end keep Kafka, worker and inspector until Ctrl-C. "
+              "[default: in a terminal]")  # fmt: skip
 def command(
-    data: Path, bundle: Path, events: int | None, rate: float, headless: bool, as_json: bool
+    data: Path,
+    bundle: Path,
+    events: int | None,
+    rate: float,
+    headless: bool,
+    as_json: bool,
+    stay: bool | None,
 ) -> None:
     """Stream the last fifth of MovieLens in time order and watch recommendations change.
 
+    The worker's inspector, a page in the browser, shows users, their lists with the reasons, and
+    what becomes of a list when you click on something as that user.
+
     MovieLens holds ratings: 4 stars or more is sent as a purchase, any other as a click. The past
-    of returning users is sent first and not measured. Ends by itself with a summary; exits with 1
-    when an event was lost or applied twice, or when lists stopped coming.
+    of returning users is sent first and not measured. Ends with a summary; exits with 1 when an
+    event was lost or applied twice, or when lists stopped coming.
     """
     require_example(data, bundle)
     try:
@@ -44,6 +58,7 @@ def command(
         from stream_app.demo.scenario import load_scenario
         from stream_app.demo.scores import Scores
         from stream_app.demo.session import session
+        from stream_app.demo.shop import read_items
         from stream_app.demo.stream import Streamer
         from stream_app.demo.summary import print_summary, summarise
         from stream_app.demo.view import LiveView
@@ -57,7 +72,11 @@ def command(
     scenario = load_scenario(data, events)
     scores = Scores(scenario)
     notes.print("starting Kafka and a worker (the first time, Kafka is downloaded: 44 MB) ...")
-    with session(bundle, DEFAULT_PARTITIONS) as settings:
+    if stay is None:
+        stay = not (headless or as_json) and sys.stdin.isatty() and sys.stdout.isatty()
+    with session(bundle, DEFAULT_PARTITIONS, read_items(data)) as settings:
+        inspector = f"http://{settings.inspector_host}:{settings.inspector_port}"
+        notes.print(f"Inspector: {inspector}", style="bold")
         streamer = Streamer(settings, scenario, scores)
         console = Console(stderr=as_json)
         view = LiveView(console, scenario, streamer.progress)
@@ -65,15 +84,25 @@ def command(
             asyncio.run(streamer.run(rate, (lambda: None) if headless else view.tick))
         past, streamed = streamer.sent["history"], streamer.sent["stream"]
         found = asyncio.run(audit(settings, [*past, *streamed]))
-    figures = summarise(streamer.progress, found, len(past))
-    if as_json:
-        click.echo(json.dumps(figures))
-    elif not headless:
-        print_summary(Console(), figures)
+        figures = summarise(streamer.progress, found, len(past))
+        if as_json:
+            click.echo(json.dumps(figures))
+        elif not headless:
+            print_summary(Console(), figures)
+        if stay:
+            _stay(inspector)
     if streamer.progress.gave_up:
         click.echo(f"stream-app: error: {streamer.progress.gave_up}", err=True)
     if found.lost or found.duplicated or streamer.progress.gave_up:
         raise click.exceptions.Exit(1)
+
+
+def _stay(inspector: str) -> None:
+    """Until Ctrl-C."""
+    click.echo(f"Inspector: {inspector}   (Ctrl-C ends)")
+    with suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(3600)
 
 
 def require_example(*paths: Path) -> None:

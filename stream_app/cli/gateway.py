@@ -11,8 +11,8 @@ import click
 
 from stream_app.cli.delivery import kafka_errors
 from stream_app.cli.options import connection_options, settings_from
-from stream_app.errors import UserError
-from stream_app.gateway import Guard, serve
+from stream_app.gateway import serve
+from stream_app.guard import Guard, token_in
 from stream_app.observability import logging
 from stream_app.secret import Secret
 
@@ -36,7 +36,11 @@ def command(
     """
     settings = settings_from(config, **flags)
     logging.set_up(settings.log_level)
-    guard = Guard(host, _token(token_file))
+    guard = Guard(
+        host,
+        _token(token_file),
+        f"Set a token by --token-file or {TOKEN_VARIABLE}, or leave --host at 127.0.0.1",
+    )
 
     def ready(address: str) -> None:
         click.echo(f"serving {address}   (Ctrl-C stops it)")
@@ -48,10 +52,4 @@ def command(
 def _token(file: Path | None) -> Secret:
     if file is None:
         return Secret(os.environ.get(TOKEN_VARIABLE, ""))
-    try:
-        text = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--token-file {file} cannot be read: {error}") from None
-    if not text:
-        raise UserError(f"--token-file {file} is empty")
-    return Secret(text)
+    return token_in(file, "--token-file")

@@ -15,7 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from schemas import Item
 from stream_app.broker import EmbeddedKafka
+from stream_app.demo.shop import list_items
 from stream_app.errors import UserError
 from stream_app.settings import Settings
 from stream_app.streaming import topics
@@ -25,8 +27,8 @@ STOP_TIMEOUT_S = 30.0
 
 
 @contextmanager
-def session(bundle: Path, partitions: int) -> Iterator[Settings]:
-    """A broker with topics and a serving worker, for the time of the block.
+def session(bundle: Path, partitions: int, items: list[Item]) -> Iterator[Settings]:
+    """A broker with topics, `items` on theirs, and a serving worker, for the time of the block.
 
     Raises `BrokerError`, or `UserError` with the worker's last words when it does not come up.
     """
@@ -39,8 +41,14 @@ def session(bundle: Path, partitions: int) -> Iterator[Settings]:
             app_id="demo",
             bundle=str(bundle),
             metrics_port=free_port(),
+            inspector_port=free_port(),
+            inspector_writes=True,
+            # Movies that the release does not know are listed as well: they get into lists by what
+            # people watch, as the baselines' do, and not by a draw.
+            exploration=0.0,
         )
         asyncio.run(topics.create(settings, partitions, replication=1))
+        asyncio.run(list_items(settings, items))
         with worker_process(settings, Path(folder) / "worker.log"):
             yield settings
 

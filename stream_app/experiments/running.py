@@ -40,6 +40,10 @@ class Experiments:
             self._specs[name] = spec
         self._valid = (0, 0)
 
+    def all(self) -> list[ExperimentSpec]:
+        """What is said of each, whether it runs or not."""
+        return list(self._specs.values())
+
     def split(self, now_ms: int) -> Split | None:
         """The split of users at a time (Unix ms); None while no experiment runs."""
         begin, end = self._valid

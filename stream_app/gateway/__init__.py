@@ -1,6 +1,5 @@
 """Events in and lists out over HTTP, for programs without a Kafka client."""
 
-from stream_app.gateway.guard import Guard
 from stream_app.gateway.service import serve
 
-__all__ = ["Guard", "serve"]
+__all__ = ["serve"]

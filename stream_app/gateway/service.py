@@ -16,7 +16,6 @@ from aiokafka.errors import KafkaError
 from schemas import RECOMMENDATIONS, Click, Impression, Purchase, encode, topic_name
 from stream_app.errors import UserError
 from stream_app.gateway.answers import Answers, BusyError
-from stream_app.gateway.guard import Guard
 from stream_app.gateway.parsing import (
     BadRequestError,
     events_of,
@@ -24,6 +23,7 @@ from stream_app.gateway.parsing import (
     profiles_of,
     request_of,
 )
+from stream_app.guard import Guard
 from stream_app.settings import Settings
 from stream_app.streaming.clients import EventSender, event_sender, follower
 

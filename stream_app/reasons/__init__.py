@@ -4,6 +4,7 @@ from stream_app.reasons.explainer import Explainer
 from stream_app.reasons.message import explained
 from stream_app.reasons.result import Cause, ExplainedItem, Explanation, Part, RuleEffect, Status
 from stream_app.reasons.sentences import Sentences, languages
+from stream_app.reasons.steps import Steps, finished
 
 __all__ = [
     "Cause",
@@ -14,6 +15,8 @@ __all__ = [
     "RuleEffect",
     "Sentences",
     "Status",
+    "Steps",
     "explained",
+    "finished",
     "languages",
 ]

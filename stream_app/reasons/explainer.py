@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,9 +13,8 @@ from stream_app.bundle import Bundle
 from stream_app.errors import UserError
 from stream_app.profiles import Profiles
 from stream_app.ranking import FREE, Pipeline, SeenIndex, Terms, user_batch
-from stream_app.ranking.batch import NONE, Floats, Indices, UserBatch
+from stream_app.ranking.batch import NONE, Indices, UserBatch
 from stream_app.ranking.explain import (
-    Considered,
     considered,
     forbidding,
     part_names,
@@ -27,6 +25,7 @@ from stream_app.ranking.explain import (
 )
 from stream_app.ranking.pipeline import TERMS
 from stream_app.ranking.scorers import ProfileMatch
+from stream_app.reasons.case import Case, LeftOut, Wanted
 from stream_app.reasons.leave_one_out import encoded, without_each
 from stream_app.reasons.result import (
     Cause,
@@ -37,10 +36,14 @@ from stream_app.reasons.result import (
     Status,
 )
 from stream_app.reasons.rules import about, effects, name_excluding
+from stream_app.reasons.steps import Steps, finished
 from stream_app.rules import LiveRule
 from stream_app.users.actions import ACTIONS, OTHER
-from stream_app.users.state import UserState, events_of
+from stream_app.users.state import HISTORY_LENGTH, UserState, events_of
 
+RINGS_A_STEP = 32
+"""Encoded together in a step: 20 ms of processor time for full rings. All 101 of a full ring at
+once take 60 ms, in such steps 80."""
 CAUSES = 3
 """Events named for an item; a fourth hardly ever adds what a reader can use."""
 
@@ -53,40 +56,6 @@ SAME_EVIDENCE = {
     "profile": "profile",
 }
 """The source that proposes by what a part of a score goes by."""
-
-
-class _Wanted(NamedTuple):
-    """The `m` items to explain."""
-
-    items: Indices
-    """`[m]`."""
-    ranks: list[int | None]
-    sources: list[tuple[str, ...]]
-
-
-class _LeftOut(NamedTuple):
-    """What leaving out each of `n` events does to `m` items."""
-
-    differences: Floats
-    """By part of the score, `[P, n, m]`."""
-    whole: Floats
-    """Scores from the whole ring, `[m]`."""
-
-
-class _Case(NamedTuple):
-    """All that is computed for the `m` items of one user."""
-
-    state: UserState
-    replayed: bool
-    wanted: _Wanted
-    parts: Floats
-    """Of the scores, `[P, m]`."""
-    chosen_from: Considered
-    forbidden: dict[str, set[int]]
-    left_out: _LeftOut | None
-    rules: tuple[RuleEffect, ...]
-    silent: frozenset[str]
-    """Scorers that have nothing to go by: nothing is said of the user."""
 
 
 class Explainer:
@@ -124,21 +93,27 @@ class Explainer:
         A row of another release is replayed from its ring first, as a worker does at the user's
         next event. Raises UserError for an item that the catalogue does not hold.
         """
-        case = self._case(state, item_id)
+        return self._explanation(finished(self._case(state, item_id)), state, causes)
+
+    def steps(
+        self, state: UserState, item_id: str | None = None, *, causes: int = CAUSES
+    ) -> Steps[Explanation]:
+        """As `explain`, in steps between which lists may be made, and the catalogue may change."""
+        case = yield from self._case(state, item_id, rings_a_step=RINGS_A_STEP)
         return self._explanation(case, state, causes)
 
     def of_list(
         self, state: UserState, made: Sequence[RankedItem], *, causes: int = CAUSES
     ) -> Explanation:
         """Explain the items of a list that this pipeline has made, as `explain`."""
-        listed = _Wanted(
+        listed = Wanted(
             np.array([self._catalog.index_of(item.item_id) for item in made], np.int32),
             [item.rank for item in made],
             [item.sources for item in made],
         )
-        return self._explanation(self._case(state, None, listed), state, causes)
+        return self._explanation(finished(self._case(state, None, listed)), state, causes)
 
-    def _explanation(self, case: _Case, state: UserState, causes: int) -> Explanation:
+    def _explanation(self, case: Case, state: UserState, causes: int) -> Explanation:
         return Explanation(
             release=self._bundle.release,
             backend=self._bundle.encoder.backend,
@@ -154,7 +129,13 @@ class Explainer:
             rules=case.rules,
         )
 
-    def _case(self, state: UserState, item_id: str | None, listed: _Wanted | None = None) -> _Case:
+    def _case(
+        self,
+        state: UserState,
+        item_id: str | None,
+        listed: Wanted | None = None,
+        rings_a_step: int = 1 + HISTORY_LENGTH,
+    ) -> Steps[Case]:
         update = self._advancer.begin(state)
         replayed = bool(update.pending and state.history)
         self._advancer.advance([update])
@@ -166,19 +147,24 @@ class Explainer:
         if item_id is not None:
             wanted = self._only(wanted, user, item_id)
         size = len(self._catalog)
-        return _Case(
+        parts = score_parts(self._scorers, user, wanted.items, size)[:, 0]
+        chosen_from = considered(self._pipeline, user, size)
+        forbidden = name_excluding(forbidding(self._pipeline, user), self._rules, size)
+        rules = self._effects(user, whole.items)
+        yield  # from here on only items that the catalogue had until here are asked for
+        left_out = None
+        if not update.broken:
+            rings = without_each(state.history)
+            left_out = yield from self._left_out(rings, user, wanted.items, rings_a_step)
+        return Case(
             update.state,
             replayed,
             wanted,
-            with_terms(
-                score_parts(self._scorers, user, wanted.items, size)[:, 0],
-                self._terms,
-                wanted.items,
-            ),
-            considered(self._pipeline, user, size),
-            name_excluding(forbidding(self._pipeline, user), self._rules, size),
-            None if update.broken else self._left_out(state.history, user, wanted.items),
-            self._effects(user, whole.items),
+            with_terms(parts, self._terms, wanted.items),
+            chosen_from,
+            forbidden,
+            left_out,
+            rules,
             frozenset({ProfileMatch.name} if user.profiles is None else ()),
         )
 
@@ -188,18 +174,18 @@ class Explainer:
         candidates = proposed(self._pipeline, user)
         return effects(self._rules, self._terms, listed, candidates, len(self._catalog))
 
-    def _listed(self, user: UserBatch) -> _Wanted:
+    def _listed(self, user: UserBatch) -> Wanted:
         ranked = self._pipeline.rank(user, {})
         held = ranked.items[0] != NONE
         names = [source.name for source in self._pipeline.sources]
         marks = ranked.sources[0][held].tolist()
-        return _Wanted(
+        return Wanted(
             ranked.items[0][held],
             list(range(1, 1 + int(held.sum()))),
             [tuple(name for bit, name in enumerate(names) if mark >> bit & 1) for mark in marks],
         )
 
-    def _only(self, listed: _Wanted, user: UserBatch, item_id: str) -> _Wanted:
+    def _only(self, listed: Wanted, user: UserBatch, item_id: str) -> Wanted:
         item = self._catalog.index_of(item_id)
         if item == NONE:
             raise UserError(
@@ -210,21 +196,27 @@ class Explainer:
         items = np.array([item], np.int32)
         at = listed.items.tolist().index(item) if item in listed.items else None
         if at is None:
-            return _Wanted(items, [None], [proposing(self._pipeline, user, item)])
-        return _Wanted(items, [listed.ranks[at]], [listed.sources[at]])
+            return Wanted(items, [None], [proposing(self._pipeline, user, item)])
+        return Wanted(items, [listed.ranks[at]], [listed.sources[at]])
 
-    def _left_out(self, history: bytes, user: UserBatch, items: Indices) -> _LeftOut | None:
-        rows = encoded(self._advancer, without_each(history))
-        if rows is None:
-            return None
+    def _left_out(
+        self, rings: Sequence[UserState], user: UserBatch, items: Indices, a_step: int
+    ) -> Steps[LeftOut | None]:
+        rows: list[UserState] = []
+        for start in range(0, len(rings), a_step):
+            some = encoded(self._advancer, rings[start : start + a_step])
+            if some is None:
+                return None
+            rows += some
+            yield
         users = user_batch(rows, self._catalog, self._seen)
         if user.profiles is not None:  # what is said of the user stays as it is
             users = replace(users, profiles=user.profiles.repeat(len(rows), axis=0))
         parts = score_parts(self._scorers, users, items, len(self._catalog))
         whole = with_terms(parts[:, 0], self._terms, items).sum(axis=0)
-        return _LeftOut(parts[:, :1] - parts[:, 1:], whole)
+        return LeftOut(parts[:, :1] - parts[:, 1:], whole)
 
-    def _item(self, case: _Case, at: int, *, causes: int) -> ExplainedItem:
+    def _item(self, case: Case, at: int, *, causes: int) -> ExplainedItem:
         item = int(case.wanted.items[at])
         score = float(case.parts[:, at].sum())
         rank, sources = case.wanted.ranks[at], case.wanted.sources[at]
@@ -243,14 +235,14 @@ class Explainer:
             rules=about(self._rules, item, len(self._catalog)),
         )
 
-    def _older(self, case: _Case, at: int, score: float) -> float | None:
+    def _older(self, case: Case, at: int, score: float) -> float | None:
         """What has left the ring, but not the state that goes on from it."""
         kept = case.state.events > len(events_of(case.state.history)) and not case.replayed
         if case.left_out is None or not kept or not self._bundle.encoder.state_size:
             return None
         return _rounded(score - float(case.left_out.whole[at]))
 
-    def _parts(self, case: _Case, at: int) -> tuple[Part, ...]:
+    def _parts(self, case: Case, at: int) -> tuple[Part, ...]:
         scores = case.parts[:, at]
         lifts = scores - case.chosen_from.means
         raised = np.maximum(lifts, 0.0)
@@ -268,7 +260,7 @@ class Explainer:
             if name not in case.silent
         )
 
-    def _causes(self, case: _Case, at: int, most: int) -> tuple[Cause, ...]:
+    def _causes(self, case: Case, at: int, most: int) -> tuple[Cause, ...]:
         """The events that raise the score of the `at`-th item, the strongest first."""
         if case.left_out is None:
             return ()

@@ -92,6 +92,11 @@ class RuleBook:
         return self._ordered
 
     @property
+    def coming(self) -> Active:
+        """Taken up, and not in force before all items are looked at."""
+        return tuple(self._coming.values())
+
+    @property
     def status(self) -> RuleStatus:
         """The figures as they are now."""
         return RuleStatus(len(self._in_force), len(self._coming), len(self.refused))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import urllib.request
 from contextlib import nullcontext
 
 from click.testing import CliRunner
@@ -34,12 +37,33 @@ def test_headless_prints_one_line_of_json_with_nothing_lost() -> None:
         assert 0 <= figures[name] <= 1
 
 
-def test_on_no_terminal_it_prints_lines_and_a_summary() -> None:
-    result = run("--events", "300")
-    assert result.returncode == 0, result.stderr
-    assert "stream: " in result.stdout
-    assert "lost, duplicated" in result.stdout
-    assert "0, 0" in result.stdout
+def test_it_prints_lines_and_a_summary_and_stays_until_it_is_interrupted() -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "stream_app", "demo", "--events", "300", "--stay"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,  # so that Ctrl-C can be sent as a terminal does: to all of them
+    )  # fmt: skip
+    try:
+        assert demo.stdout is not None
+        lines = []
+        while not lines or "Ctrl-C ends" not in lines[-1]:
+            lines.append(demo.stdout.readline())
+            assert lines[-1], lines
+        printed = "".join(lines)
+        assert "stream: " in printed
+        assert "lost, duplicated" in printed
+        assert "0, 0" in printed
+        address = lines[-1].split()[1]
+        with urllib.request.urlopen(f"{address}/api/users", timeout=30) as response:
+            users = json.load(response)["users"]
+        assert users
+        assert users[0]["last_item"]["title"] != users[0]["last_item"]["item_id"]
+        os.killpg(demo.pid, signal.SIGINT)
+        _, notes = demo.communicate(timeout=60)
+        assert demo.returncode == 0, notes
+        assert f"Inspector: {address}" in notes  # also while it streams
+    finally:
+        demo.kill()
 
 
 def test_without_a_worker_it_gives_up_and_audits(settings, monkeypatch) -> None:

@@ -156,3 +156,14 @@ def test_two_of_the_same_release_are_refused() -> None:
     made = [Recommender(small_release()) for _ in range(2)]
     with pytest.raises(UserError, match="must differ"):
         Releases(made[0], made[1:])
+
+
+def test_it_is_known_who_serves_a_user() -> None:
+    plain = served()
+    assert plain.serving(USERS[0]) is plain.main
+    releases = served(spec_for(plain))
+    own = arms(spec_for(plain))
+    for user in USERS:
+        expected = releases.all[1] if own.get(user) == "new" else releases.main
+        assert releases.serving(user) is expected
+    assert "new" in own.values()

@@ -35,6 +35,8 @@ def test_a_flag_that_is_not_given_changes_nothing() -> None:
         ({"diversity": -1}, "diversity is -1.0; it must be from 0 to 100"),
         ({"popularity_discount": 2}, "popularity_discount is 2.0; it must be from 0 to 1"),
         ({"action_values": "sale=2"}, "action_values: 'sale=2' is not action=number"),
+        ({"inspector_port": 70_000}, "inspector_port is 70000; it must be from 0 to 65535"),
+        ({"inspector_writes": "1"}, "inspector_writes must be true or false, not '1'"),
         ({"no_such": 1}, "unknown setting 'no_such'"),
         ({"session_timeout_s": 1}, "session_timeout_s is 1.0; it must be from 6 to 90"),
     ],

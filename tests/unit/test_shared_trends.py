@@ -41,12 +41,12 @@ class Worker:
         position = self.recommender.bundle.catalog.index_of(item)
         if position < 0:
             return 0.0
-        return float(self.recommender._live.trends.events(np.array([position], np.int32))[0])
+        return float(self.recommender.live.trends.events(np.array([position], np.int32))[0])
 
     @property
     def top(self) -> list[str]:
         ids = self.recommender.bundle.catalog.ids
-        return [ids[at] for at in self.recommender._live.trends.top.tolist()]
+        return [ids[at] for at in self.recommender.live.trends.top.tolist()]
 
 
 def test_an_item_of_one_partition_is_trending_in_another_and_a_flood_is_not() -> None:

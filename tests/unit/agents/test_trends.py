@@ -108,5 +108,5 @@ def test_a_record_that_is_no_count_changes_nothing(value: bytes | None) -> None:
     )
     asyncio.run(agent_of(reader, Connected([])).take([bad, good]))
     item = np.array([reader.bundle.catalog.index_of("item-3")], np.int32)
-    assert reader._live.trends.events(item)[0] == pytest.approx(1.0)
-    assert len(reader._live.counts) == 1
+    assert reader.live.trends.events(item)[0] == pytest.approx(1.0)
+    assert len(reader.live.counts) == 1

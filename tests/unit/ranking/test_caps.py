@@ -87,7 +87,7 @@ class Crowd:
 
     def __init__(self) -> None:
         self.recommender = Recommender.load(BUNDLE)
-        self.trends = self.recommender._live.trends
+        self.trends = self.recommender.live.trends
         self._rows: dict[str, UserState] = {}
         self._offset = 0
         self._at_ms = self.recommender.bundle.manifest.data.until_ms
@@ -162,7 +162,7 @@ def test_a_flood_of_invented_items_does_not_fill_the_catalogue(crowd: Crowd) -> 
 
 def test_a_flood_teaches_no_transition_twice(crowd: Crowd) -> None:
     first, second = rare_items(crowd, 2)
-    transitions = crowd.recommender._live.transitions
+    transitions = crowd.recommender.live.transitions
     position = crowd.recommender.bundle.catalog._index[first]
     before = float(transitions._totals[position])
     crowd.click([("mallory", (first, second)[n % 2]) for n in range(5_000)])
