@@ -12,6 +12,7 @@ from concurrent.futures import Executor
 from typing import Any, Generic, TypeVar
 
 from schemas import RejectedMessage
+from stream_app.observability.logging import at
 from stream_app.rules import RuleBook
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,8 @@ class ControlFeed(Generic[Message]):
             except RejectedMessage as error:
                 self.rejected += 1
                 log.error("%s/%d@%d is refused, what was said before holds: %s",
-                          record.topic, record.partition, record.offset, error)  # fmt: skip
+                          record.topic, record.partition, record.offset, error,
+                          extra=at(record.topic, record.partition, record.offset))  # fmt: skip
         await asyncio.get_running_loop().run_in_executor(self._engine, self._all, said)
 
     def _all(self, said: Sequence[tuple[str, Message | None]]) -> None:

@@ -17,6 +17,7 @@ from typing import Any, get_type_hints
 from stream_app import access
 from stream_app.errors import UserError
 from stream_app.objectives import Objectives, ObjectivesError
+from stream_app.observability.trace_context import endpoint_problem
 from stream_app.plan import EXPLORATION, Plan, PlanError, parse_sources, parse_weights
 from stream_app.secret import Secret
 
@@ -137,6 +138,17 @@ class Settings:
         9464, "port of `/metrics`, `/health/live`, `/health/ready`; 0 picks a free one"
     )
     log_level: str = _setting("info", "`debug`, `info`, `warning` or `error`")
+    log_format: str = _setting("text", "`text`, or `json`: one object a line, as in the images")
+    log_user_ids: bool = _setting(
+        False, "whether logs may name users, for debugging; else no line of any level does"
+    )
+    trace_endpoint: str = _setting(
+        "",
+        "where spans go, OTLP over HTTP, `http://collector:4318` (extra `traces`); empty: nowhere",
+    )
+    trace_sample: float = _setting(
+        0.0, "share of events that come without a trace and get one here, 0 to 1"
+    )
     start_timeout_s: float = _setting(
         60.0, "seconds that a worker may take to join its group before the watchdog ends it"
     )
@@ -153,10 +165,12 @@ class Settings:
         _choice(self, "index", ("auto", "exact", "hnsw"))
         _choice(self, "state_store", ("memory", "rocksdb"))
         _choice(self, "log_level", ("debug", "info", "warning", "error"))
+        _choice(self, "log_format", ("text", "json"))
         for name, low, high in (
             ("list_length", 1, 1000),
             ("catalogue_room", 0, 10_000_000),
             ("decisions", 0, 1),
+            ("trace_sample", 0, 1),
             ("batch_max", 1, 10_000),
             ("user_retention_days", 0, 36_500),
             (
@@ -177,7 +191,8 @@ class Settings:
             raise SettingsError(
                 f"bootstrap_servers is {self.bootstrap_servers!r}; write host:port,host:port"
             )
-        if (wrong := access.problem(self)) is not None:
+        wrong = access.problem(self) or endpoint_problem(self.trace_endpoint)
+        if wrong is not None:
             raise SettingsError(wrong)
         try:
             _ = self.objectives
@@ -292,9 +307,18 @@ def _typed(name: str, value: Any, kinds: Mapping[str, type], origin: str) -> Any
         raise SettingsError(f"{origin}: unknown setting {name!r}; known are {', '.join(kinds)}")
     if kind is Secret:
         return Secret(str(value))
+    if kind is bool:
+        return _truth(name, value, origin)
     if kind is str and not isinstance(value, str):
         raise SettingsError(f"{origin}: {name} must be text, not {value!r}")
     try:
         return kind(value)
     except (TypeError, ValueError):
         raise SettingsError(f"{origin}: {name} must be a {kind.__name__}, not {value!r}") from None
+
+
+def _truth(name: str, value: Any, origin: str) -> bool:
+    found = {"true": True, "false": False}.get(str(value).lower())
+    if found is None:
+        raise SettingsError(f"{origin}: {name} must be true or false, not {value!r}")
+    return found

@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from dataclasses import dataclass
 from functools import partial
 
+from stream_app.observability.logging import at
 from stream_app.streaming.changelog import ChangelogReader
 from stream_app.streaming.merge import Merge
 from stream_app.streaming.publisher import Delivered, Publisher, Record
@@ -252,7 +253,8 @@ class UserRows:
 
     async def _write_all(self, partition: int) -> None:
         """Publish every row of the store, which knows more than the topic now."""
-        log.error("%s/%d has lost acknowledged rows: writing all again", self._topic, partition)
+        log.error("%s/%d has lost acknowledged rows: writing all again", self._topic, partition,
+                  extra=at(self._topic, partition))  # fmt: skip
         for rows in list(self._store.scan(partition, REWRITE_ROWS)):
             await self._publish({partition: dict(rows)})
 
@@ -297,7 +299,8 @@ class UserRows:
             if owned.unmended is None:
                 owned.unmended = merges[partition].unmended
             if position.newest_epoch > owned.epoch:
-                log.warning("partition %d has a newer owner: the session has ended", partition)
+                log.warning("partition %d has a newer owner: the session has ended", partition,
+                            extra=at(self._topic, partition))  # fmt: skip
                 owned.superseded = True
                 del merges[partition]
         await self._write_again(merges, earlier)
@@ -330,9 +333,8 @@ class UserRows:
             begin = next_offset if merge.unmended is None else merge.unmended
             self._store.write(partition, changed, Position(begin, merge.newest_epoch))
         for partition in shorter:
-            log.error(
-                "%s/%d is shorter than it was: reading all of it again", self._topic, partition
-            )
+            log.error("%s/%d is shorter than it was: reading all of it again", self._topic,
+                      partition, extra=at(self._topic, partition))  # fmt: skip
             self._store.clear(partition)
             merges[partition] = self._merge(partition, Position())
         if shorter:
@@ -352,7 +354,8 @@ class UserRows:
                 users = list(merge.stale)
                 if not users:
                     continue
-                log.warning("partition %d: %d rows stood before late ones", partition, len(users))
+                log.warning("partition %d: %d rows stood before late ones", partition, len(users),
+                            extra=at(self._topic, partition))  # fmt: skip
                 for start in range(0, len(users), REWRITE_ROWS):
                     self._rewriting = len(users) - start
                     await self._cover(partition, users[start : start + REWRITE_ROWS])

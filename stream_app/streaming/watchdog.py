@@ -11,6 +11,7 @@ from asyncio import AbstractEventLoop
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 
+from stream_app.observability.logging import is_json, stack_of_threads
 from stream_app.streaming.exits import ExitCode, die
 from stream_app.streaming.group_view import GroupView
 from stream_app.streaming.probe import Snapshot
@@ -111,5 +112,9 @@ class Watchdog(threading.Thread):
 
 def _end(what: str) -> None:
     # Where every thread stands: whoever looks for the reason has only this. It shows no values.
-    faulthandler.dump_traceback(sys.stderr)
-    die(ExitCode.STUCK, f"watchdog: {what}")
+    stack = None
+    if is_json():
+        stack = stack_of_threads()
+    else:
+        faulthandler.dump_traceback(sys.stderr)
+    die(ExitCode.STUCK, f"watchdog: {what}", stack=stack)
