@@ -20,7 +20,7 @@ RUN sed -n '/^uv==/,/[^\\]$/p' requirements.lock > uv.txt \
     && /opt/uv/bin/pip install --no-cache-dir --require-hashes -r uv.txt \
     && /opt/uv/bin/uv venv /opt/stream-app
 ENV INSTALL="/opt/uv/bin/uv pip install --no-cache --compile-bytecode --constraint requirements.lock"
-RUN $INSTALL -r pyproject.toml --extra rocksdb --extra signing --extra text
+RUN $INSTALL -r pyproject.toml --extra rocksdb --extra signing --extra text --extra traces
 COPY README.md LICENSE ./
 COPY schemas schemas
 COPY stream_app stream_app
@@ -28,10 +28,10 @@ COPY agents agents
 RUN $INSTALL --no-deps .
 
 FROM build AS build-gpu
-RUN $INSTALL -r pyproject.toml --extra rocksdb --extra signing --extra text --extra tensorrt-rtx
+RUN $INSTALL -r pyproject.toml --extra rocksdb --extra signing --extra text --extra traces --extra tensorrt-rtx
 
 FROM build AS build-trainer
-RUN $INSTALL -r pyproject.toml --extra rocksdb --extra signing --extra text --extra train
+RUN $INSTALL -r pyproject.toml --extra rocksdb --extra signing --extra text --extra traces --extra train
 
 # What all images share: no compiler, no shell script, a user without rights. The root file system
 # may be read-only; /tmp must be writable.
@@ -41,6 +41,7 @@ ENV PATH=/opt/stream-app/bin:$PATH \
     ORT_DISABLE_TELEMETRY=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    STREAM_APP_LOG_FORMAT=json \
     STREAM_APP_METRICS_HOST=0.0.0.0
 WORKDIR /tmp
 USER 10001:10001

@@ -27,6 +27,7 @@ from schemas import (
 from stream_app.bundle.text import TextSpec
 from stream_app.inspector import Feed
 from stream_app.live_catalogue import LiveCatalogue
+from stream_app.observability.logging import at
 from stream_app.observability.metrics import Metrics
 from stream_app.streaming.exits import ExitCode, die
 from stream_app.streaming.publisher import Outbox, Publisher, PublisherStopped
@@ -63,7 +64,8 @@ class CatalogueFeed:
                 else:
                     vectors.append(decode_item_vector(record.value, key=record.key))
             except RejectedMessage as error:
-                log.debug("%s/%d@%d: %s", record.topic, record.partition, record.offset, error)
+                place = record.topic, record.partition, record.offset
+                log.debug("%s/%d@%d: %s", *place, error.reason, extra=at(*place))
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._engine, self._catalogue.apply, listings, vectors)
 
@@ -115,7 +117,7 @@ class ItemAgent:
         except (asyncio.CancelledError, PublisherStopped):
             raise
         except Exception as error:
-            die(ExitCode.PROCESSING, f"items could not be handled: {error!r}", error)
+            die(ExitCode.PROCESSING, "items could not be handled", error)
 
     async def lacks(self, partitions: frozenset[int]) -> bool:
         """Whether items of these partitions lack a vector of the present encoder."""

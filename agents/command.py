@@ -21,5 +21,10 @@ def command(config: Path | None, **flags: Any) -> None:
     can also come from the environment or a TOML file; the README has the table.
     """
     settings = settings_from(config, **flags)
-    logging.set_up(settings.log_level)
+    logging.set_up(
+        settings.log_level,
+        settings.log_format,
+        user_ids=settings.log_user_ids,
+        app_id=settings.app_id,
+    )
     worker.run(settings)

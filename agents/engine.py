@@ -13,7 +13,7 @@ import schemas
 from agents.erasing import DROPPED, Erased, Holdings, Request, erase
 from agents.impressions import show
 from agents.profiles import PUSH, is_push, profile_message
-from agents.records import Outgoing, Record, Work, decode_rows
+from agents.records import Listed, Outgoing, Record, Work, decode_rows
 from schemas import Click, Impression, Purchase, Reason, RejectedMessage
 from stream_app.answers import Asked
 from stream_app.degradations import Degradation, degraded
@@ -225,6 +225,9 @@ class Engine:
             work.count(one.topic, outcome.value)
             work.unanswered += outcome is Outcome.UNCHANGED
         for made in processed.recommendations:
+            at = made.trigger
+            assert at is not None
+            work.made.append(Listed(made.rec_id, made.user_id, at.topic, at.partition, at.offset))
             work.lists.append(self._list(work, made, partitions[made.user_id]))
         for decision in processed.decisions:
             work.decisions.append(self._decision(decision, partitions[decision.user_id]))
@@ -281,6 +284,7 @@ class Engine:
         if asked:
             answers, decisions = self._recommender.answer_all(asked, states, work.stages)
             for one, made in zip(asked, answers, strict=True):
+                work.made.append(Listed(made.rec_id, made.user_id, *one[1:]))
                 work.answers.append(self._list(work, made, one.partition))
             partitions = {one.request.user_id: one.partition for one in asked}
             for decision in decisions:

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from schemas import RejectedMessage
 from stream_app.degradations import Degradation, degraded
+from stream_app.observability.logging import at
 from stream_app.rules import RuleBook
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,8 @@ class ControlFeed(Generic[Message]):
                 self.rejected += 1
                 degraded(Degradation.CONTROL_REFUSED)
                 log.error("%s/%d@%d is refused, what was said before holds: %s",
-                          record.topic, record.partition, record.offset, error)  # fmt: skip
+                          record.topic, record.partition, record.offset, error,
+                          extra=at(record.topic, record.partition, record.offset))  # fmt: skip
         await asyncio.get_running_loop().run_in_executor(self._engine, self._all, said)
 
     def _all(self, said: Sequence[tuple[str, Message | None]]) -> None:

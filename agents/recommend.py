@@ -11,6 +11,8 @@ import time
 from concurrent.futures import Executor
 from typing import Any
 
+from agents import batch_log
+from agents.batch_traces import BatchTraces
 from agents.engine import Engine, Record
 from stream_app.inspector import Feed
 from stream_app.observability.metrics import Metrics
@@ -41,11 +43,13 @@ class RecommendAgent:
         session_s: float,
         thread: Executor,
         feed: Feed | None = None,
+        traces: BatchTraces | None = None,
     ) -> None:
         """`session_s` is how long the group keeps a member that it does not hear of.
 
         `thread` is one: the encoder leaves the event loop free, and batches keep their order.
         `feed` is told what was done, for the inspector.
+        `traces` only where they are switched on.
         """
         self._engine = engine
         self._rows = rows
@@ -59,6 +63,7 @@ class RecommendAgent:
         """For the watchdog."""
         self._thread = thread
         self._feed = feed
+        self._traces = traces
 
     async def __call__(self, stream: Any) -> None:
         """Handle batches until the worker stops; anything unforeseen ends the process."""
@@ -75,7 +80,7 @@ class RecommendAgent:
         except asyncio.CancelledError:  # stopping: what is not acknowledged is read again
             raise
         except Exception as error:
-            die(ExitCode.PROCESSING, f"a batch could not be handled: {error!r}", error)
+            die(ExitCode.PROCESSING, "a batch could not be handled", error)
         finally:
             self.activity.enter(Stage.ENDED)
             await self._publisher.stop()
@@ -88,7 +93,9 @@ class RecommendAgent:
         erased = self._erasures.find((record.partition, record.key) for record in records)
         loop = asyncio.get_running_loop()
         self.activity.enter(Stage.ENGINE)
+        began_ns = time.time_ns()
         work = await loop.run_in_executor(self._thread, self._engine.work, records, states, erased)
+        trace = self._traces.of(records, work, began_ns) if self._traces is not None else None
         began = time.perf_counter()
         now_ms = self._clock.observe((r.partition, r.timestamp_ms) for r in records)
         self.activity.enter(Stage.PUBLISH)
@@ -102,6 +109,9 @@ class RecommendAgent:
         for request in work.erasures:
             self._erasures.add(*request)
         work.stages["publish"] = time.perf_counter() - began
+        if trace is not None:
+            trace.finish(work.stages)
+        batch_log.say(records, work, trace.trace_id if trace is not None else None)
         self._metrics.batch(work, events=len(records))
         self._metrics.rows(self._rows.count(), self._rows.late)
         if self._feed is not None:

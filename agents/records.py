@@ -39,6 +39,16 @@ class Outgoing(NamedTuple):
     headers: Headers = ()
 
 
+class Listed(NamedTuple):
+    """A list, and the record that led to it."""
+
+    rec_id: str
+    user_id: str
+    topic: str
+    partition: int
+    offset: int
+
+
 @dataclass(slots=True)
 class Work:
     """What follows from a batch of records."""
@@ -47,6 +57,8 @@ class Work:
     lists: list[Outgoing] = field(default_factory=list)
     answers: list[Outgoing] = field(default_factory=list)
     """Lists for requests."""
+    made: list[Listed] = field(default_factory=list)
+    """What led to each of the lists, and after them to each of the answers."""
     decisions: list[Outgoing] = field(default_factory=list)
     """What lists were made from."""
     dead: list[Outgoing] = field(default_factory=list)

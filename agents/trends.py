@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError, ProducerClosed
 import schemas
 from schemas import ItemTrend, RejectedMessage, decode_output
 from stream_app.degradations import Degradation, degraded
+from stream_app.observability.logging import at
 from stream_app.streaming.publisher import Publisher, PublisherStopped
 from stream_app.trends import Published, SharedTrends
 
@@ -50,7 +51,8 @@ class TrendAgent:
                 published.append((record.partition, decode_output(ItemTrend, record.value)))
             except RejectedMessage as error:
                 log.error("%s/%d@%d is no count: %s",
-                          record.topic, record.partition, record.offset, error)  # fmt: skip
+                          record.topic, record.partition, record.offset, error,
+                          extra=at(record.topic, record.partition, record.offset))  # fmt: skip
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._engine, self._trends.merge, published)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import faust
 from aiokafka.errors import ProducerClosed
 
+from agents.batch_traces import BatchTraces
 from agents.catalogue_wiring import load_text_encoder
 from agents.engine import Engine
 from agents.feeds_wiring import attach_feeds
@@ -32,8 +33,10 @@ from schemas import (
 )
 from stream_app.encoders.load import AUTO, unavailable
 from stream_app.inspector import Feed, start_inspector
+from stream_app.observability.logging import add_context
 from stream_app.observability.metrics import Metrics
 from stream_app.observability.server import start_metrics_server
+from stream_app.observability.tracing import Tracing, start_tracing
 from stream_app.releases import Releases
 from stream_app.serving import challenging, serving
 from stream_app.settings import Settings
@@ -76,6 +79,10 @@ def run(settings: Settings) -> None:
     bundle = recommender.bundle
     counts = asyncio.run(topics.describe(settings))
     partitions = topics.checked(settings, counts, without=topics.not_for_workers(settings))
+    add_context(release=bundle.release)
+    tracing = start_tracing(
+        settings.trace_endpoint, settings.trace_sample, "stream-app-worker", settings.app_id
+    )
     encoder = load_text_encoder(settings, bundle)
     recommender.read_texts_with(encoder)
     releases = Releases(recommender, challenging(settings))
@@ -89,20 +96,28 @@ def run(settings: Settings) -> None:
     for one in releases.all:
         if one.tally is not None:
             metrics.watch(one.tally.funnel, one.treatments.rules)
-    app = build(settings, partitions, releases, metrics, _retention(settings), encoder, counts)
+    app = build(
+        settings, partitions, releases, metrics, _retention(settings), encoder, counts, tracing
+    )
     gc.collect()
     gc.freeze()  # what is loaded by now stays: no collection needs to look at it again
     log.info("serving release %s on %s", bundle.release, bundle.encoder.backend)
     for name in AUTO if settings.backend == "auto" else ():
         if why := unavailable(name, settings.precision):
             log.info("encoder backend %s was not tried: %s", name, why)
-    faust.Worker(
+    worker = faust.Worker(
         app,
         loglevel=None,  # logging is set up by the command
         redirect_stdouts=False,
         override_logging=False,
         quiet=True,
-    ).execute_from_commandline()
+    )
+    worker.spinner = None  # it writes control characters, terminal or not
+    try:
+        worker.execute_from_commandline()
+    finally:
+        if tracing is not None:
+            tracing.close()
 
 
 def build(
@@ -113,6 +128,7 @@ def build(
     retention: Retention,
     encoder: TextEncoder | None,
     counts: Mapping[str, int],
+    tracing: Tracing | None = None,
 ) -> faust.App:
     """The application with its agents, its health port and its watchdog, not yet running.
 
@@ -159,6 +175,7 @@ def build(
     agent = RecommendAgent(
         engine, rows, erasures, clock, publisher, metrics,
         settings.batch_max, settings.session_timeout_s, thread, feed,
+        BatchTraces(tracing, settings.app_id) if tracing is not None else None,
     )  # fmt: skip
     shown = [impressions] if impressions else []
     consumed = (*sources, profiles, *shown, requests, erase)

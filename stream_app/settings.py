@@ -17,6 +17,7 @@ from typing import Any, get_type_hints
 from stream_app import access
 from stream_app.errors import UserError
 from stream_app.objectives import Objectives, ObjectivesError
+from stream_app.observability.trace_context import endpoint_problem
 from stream_app.plan import EXPLORATION, Plan, PlanError, parse_sources, parse_weights
 from stream_app.secret import Secret
 
@@ -149,6 +150,17 @@ class Settings:
         False, "whether the inspector can send events as a user, to try what becomes of their list"
     )
     log_level: str = _setting("info", "`debug`, `info`, `warning` or `error`")
+    log_format: str = _setting("text", "`text`, or `json`: one object a line, as in the images")
+    log_user_ids: bool = _setting(
+        False, "whether logs may name users, for debugging; else no line of any level does"
+    )
+    trace_endpoint: str = _setting(
+        "",
+        "where spans go, OTLP over HTTP, `http://collector:4318` (extra `traces`); empty: nowhere",
+    )
+    trace_sample: float = _setting(
+        0.0, "share of events that come without a trace and get one here, 0 to 1"
+    )
     start_timeout_s: float = _setting(
         60.0, "seconds that a worker may take to join its group before the watchdog ends it"
     )
@@ -165,10 +177,12 @@ class Settings:
         _choice(self, "index", ("auto", "exact", "hnsw"))
         _choice(self, "state_store", ("memory", "rocksdb"))
         _choice(self, "log_level", ("debug", "info", "warning", "error"))
+        _choice(self, "log_format", ("text", "json"))
         for name, low, high in (
             ("list_length", 1, 1000),
             ("catalogue_room", 0, 10_000_000),
             ("decisions", 0, 1),
+            ("trace_sample", 0, 1),
             ("batch_max", 1, 10_000),
             ("user_retention_days", 0, 36_500),
             (
@@ -190,7 +204,8 @@ class Settings:
             raise SettingsError(
                 f"bootstrap_servers is {self.bootstrap_servers!r}; write host:port,host:port"
             )
-        if (wrong := access.problem(self)) is not None:
+        wrong = access.problem(self) or endpoint_problem(self.trace_endpoint)
+        if wrong is not None:
             raise SettingsError(wrong)
         try:
             _ = self.objectives

@@ -15,6 +15,7 @@ from importlib.metadata import version
 import click
 
 from stream_app.errors import UserError
+from stream_app.observability.logging import catch_uncaught, is_json, last_words
 
 # Read by the BLAS of numpy when it loads. A worker has one engine thread; more than one BLAS thread
 # for its small products costs several times the processor time and gains nothing.
@@ -85,12 +86,24 @@ def group() -> None:
 
 
 def main() -> None:
-    """Entry point; a `UserError` becomes one line on stderr and its exit code."""
+    """Entry point; a `UserError` becomes one line on stderr, and its exit code."""
     if os.getpid() == 1:
         # The first process of a container: the kernel drops signals that have no handler there.
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    if is_json():
+        catch_uncaught()
     try:
-        group(prog_name="stream-app")
+        code = group(prog_name="stream-app", standalone_mode=False)
     except UserError as error:
-        print(f"stream-app: error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        last_words(str(error), f"stream-app: error: {error}", error.exit_code)
+        code = error.exit_code
+    except click.ClickException as error:
+        if is_json():
+            last_words(error.format_message(), "", error.exit_code)
+        else:
+            error.show()
+        code = error.exit_code
+    except click.Abort:
+        print("Aborted!", file=sys.stderr)
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from stream_app.cli.delivery import kafka_errors
-from stream_app.cli.options import connection_options, settings_from
+from stream_app.cli.options import connection_options, log_options, settings_from, trace_options
 from stream_app.gateway import serve
 from stream_app.guard import Guard, token_in
 from stream_app.observability import logging
@@ -21,6 +21,8 @@ TOKEN_VARIABLE = "STREAM_APP_GATEWAY_TOKEN"  # noqa: S105 - its name
 
 @click.command()
 @connection_options
+@log_options
+@trace_options
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True,
               help="0 picks a free one.")  # fmt: skip
@@ -35,7 +37,7 @@ def command(
     the addresses.
     """
     settings = settings_from(config, **flags)
-    logging.set_up(settings.log_level)
+    logging.set_up(settings.log_level, settings.log_format, app_id=settings.app_id)
     guard = Guard(
         host,
         _token(token_file),

@@ -13,6 +13,7 @@ from schemas import MAX_ID_BYTES
 from schemas.messages import Context
 from stream_app import access
 from stream_app.errors import UserError
+from stream_app.observability.logging import announce
 from stream_app.secret import Secret
 from stream_app.settings import Settings
 
@@ -50,6 +51,16 @@ def metrics_options(command: Command) -> Command:
     return _with_options(command, ("metrics_host", "metrics_port"))
 
 
+def trace_options(command: Command) -> Command:
+    """Add the options that say what is traced, and where spans go."""
+    return _flags(command, ("trace_endpoint", "trace_sample"))
+
+
+def log_options(command: Command) -> Command:
+    """Add the options that say what is logged, and how."""
+    return _flags(command, ("log_level", "log_format"))
+
+
 def worker_options(command: Command) -> Command:
     """Add `--config` and an option for every setting."""
     return _with_options(command, [item.name for item in fields(Settings)])
@@ -57,6 +68,8 @@ def worker_options(command: Command) -> Command:
 
 def settings_from(config: Path | None, **flags: Any) -> Settings:
     """Settings from flags, environment and file. Raises `SettingsError`."""
+    if (style := flags.get("log_format")) is not None:
+        announce(style)
     return Settings.load(flags, file=config)
 
 

@@ -22,7 +22,7 @@ from schemas import (
     decode_profile,
 )
 from stream_app.cli.delivery import Deliveries
-from stream_app.cli.options import connection_options, settings_from
+from stream_app.cli.options import connection_options, settings_from, trace_options
 from stream_app.errors import UserError
 from stream_app.settings import Settings
 from stream_app.streaming.clients import EventSender, event_sender
@@ -38,6 +38,7 @@ Queue = Callable[[EventSender, Any], Coroutine[Any, Any, Any]]
 
 @click.command()
 @connection_options
+@trace_options
 @click.option("--encoding", type=click.Choice(["msgpack", "json"]), default="msgpack")
 @click.option("--rate", type=click.FloatRange(min=0), default=0, help="Events per second; 0: all.")
 @click.option("--items", is_flag=True, help="The lines are items of the catalogue, not events.")
@@ -146,7 +147,7 @@ async def _send(
     rate: float,
 ) -> int:
     async with (
-        event_sender(settings, encoding=encoding) as sender,
+        event_sender(settings, encoding=encoding, service="stream-app-produce") as sender,
         Deliveries() as deliveries,
     ):
         began = time.monotonic()

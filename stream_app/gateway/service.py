@@ -24,6 +24,8 @@ from stream_app.gateway.parsing import (
     request_of,
 )
 from stream_app.guard import Guard
+from stream_app.observability.trace_context import HEADERS
+from stream_app.observability.tracing import Tracing
 from stream_app.settings import Settings
 from stream_app.streaming.clients import EventSender, event_sender, follower
 
@@ -85,7 +87,7 @@ class Service:
         return web.Response(text="serving\n")
 
 
-def application(service: Service, guard: Guard) -> web.Application:
+def application(service: Service, guard: Guard, tracing: Tracing | None = None) -> web.Application:
     """The routes behind the guard."""
 
     @web.middleware
@@ -102,12 +104,26 @@ def application(service: Service, guard: Guard) -> web.Application:
         except BusyError:
             return _problem(503, "too many requests are waiting", retry=True)
         except (KafkaError, TimeoutError) as error:
-            log.warning("%s %s: %r", request.method, request.path, error)
+            log.warning("%s %s: %r", request.method, _route(request), error)
             return _problem(503, "Kafka does not take it at the moment", retry=True)
         except web.HTTPException as error:  # of aiohttp: no such path, method, size
             return _problem(error.status, error.reason)
 
-    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[guarded])
+    @web.middleware
+    async def traced(request: web.Request, handler: Handler) -> web.StreamResponse:
+        assert tracing is not None
+        route = _route(request)
+        about = {"http.request.method": request.method, "http.route": route}
+        given = request.headers
+        headers = [(name, given.get(name, "").encode(errors="replace")) for name in HEADERS]
+        with tracing.serve(f"{request.method} {route}", about, headers) as span:
+            response = await handler(request)
+            if span is not None:
+                span.set_attribute("http.response.status_code", response.status)
+            return response
+
+    middlewares = [guarded] if tracing is None else [traced, guarded]
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=middlewares)
     app.router.add_get("/v1/users/{user_id}/recommendations", service.recommendations)
     app.router.add_post("/v1/events", service.events)
     app.router.add_post("/v1/impressions", service.impressions)
@@ -127,10 +143,12 @@ async def serve(
     lists = topic_name(settings.topic_prefix, RECOMMENDATIONS)
     async with (
         follower(settings, [lists], from_start=False) as records,
-        event_sender(settings, encoding="msgpack") as sender,
+        event_sender(settings, encoding="msgpack", service="stream-app-gateway") as sender,
     ):
         answers = Answers(sender, records)
-        runner = web.AppRunner(application(Service(sender, answers), guard), access_log=None)
+        runner = web.AppRunner(
+            application(Service(sender, answers), guard, sender.tracing), access_log=None
+        )
         await runner.setup()
         try:
             site = web.TCPSite(runner, host, port)
@@ -155,6 +173,12 @@ async def _until_stopped(answers: Answers) -> None:
     except asyncio.CancelledError:
         if asyncio.current_task().cancelling():  # type: ignore[union-attr]
             raise
+
+
+def _route(request: web.Request) -> str:
+    """The path as it is served: one that was called has users in it."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "/"
 
 
 def _address(runner: web.AppRunner) -> str:

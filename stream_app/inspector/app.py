@@ -55,7 +55,9 @@ def application(pages: Pages, access: Access) -> web.Application:
         except web.HTTPException as error:  # of aiohttp: no such path, method, size
             return answer_problem(error.status, error.reason, None)
         except Exception:
-            log.exception("%s %s", request.method, request.path)
+            # The path may name a user, the route does not.
+            resource = request.match_info.route.resource
+            log.exception("%s %s", request.method, resource.canonical if resource else "/")
             return answer_problem(500, "the inspector failed", "the worker's log says how")
 
     async def secured(_: web.Request, response: web.StreamResponse) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from faust.types import TP
 
 from stream_app.degradations import Degradation, degraded
+from stream_app.observability.logging import at
 from stream_app.streaming.coordinator import membership_of
 from stream_app.streaming.exits import ExitCode, die
 
@@ -124,6 +125,7 @@ class Batches:
             log.error(
                 "%s/%d: events %d to %d were deleted by retention before they were read",
                 message.topic, message.partition, expected, message.offset - 1,
+                extra=at(message.topic, message.partition, message.offset),
             )  # fmt: skip
         elif holes:
             die(

@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from aiokafka.structs import TopicPartition
 
 from stream_app.degradations import Degradation, degraded
+from stream_app.observability.logging import at
 from stream_app.streaming.exits import ExitCode, die
 
 log = logging.getLogger(__name__)
@@ -104,11 +105,7 @@ class Broadcast:
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            die(
-                ExitCode.PROCESSING,
-                f"{', '.join(self._partitions)} cannot be read: {error!r}",
-                error,
-            )
+            die(ExitCode.PROCESSING, f"{', '.join(self._partitions)} cannot be read", error)
 
     async def _follow(self) -> None:
         consumer = AIOKafkaConsumer(
@@ -151,7 +148,7 @@ class Broadcast:
             if known > self._ends[tp]:
                 degraded(Degradation.TOPIC_SHORTENED)
                 log.error("%s/%d is shorter than it was: reading all of it again",
-                          tp.topic, tp.partition)  # fmt: skip
+                          tp.topic, tp.partition, extra=at(tp.topic, tp.partition))  # fmt: skip
                 known = 0
             self._next[tp] = max(known, begins[tp])
             consumer.seek(tp, self._next[tp])

@@ -5,6 +5,7 @@ No consumer group: whoever looks at a topic must not take partitions from the wo
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -31,6 +32,7 @@ from schemas import (
     encode,
     topic_name,
 )
+from stream_app.observability.tracing import Tracing, start_tracing
 from stream_app.settings import Settings
 from stream_app.streaming import lenient
 from stream_app.streaming.connection import client_options
@@ -41,9 +43,16 @@ from stream_app.streaming.topics import missing_topics, partition_counts
 class EventSender:
     """Sends events, requests and erasures, keyed by user; partitions are chosen by murmur2."""
 
-    def __init__(self, producer: AIOKafkaProducer, prefix: str, encoding: Encoding) -> None:
+    def __init__(
+        self,
+        producer: AIOKafkaProducer,
+        prefix: str,
+        encoding: Encoding,
+        tracing: Tracing | None = None,
+    ) -> None:
         self._producer = producer
         self._encoding = encoding
+        self.tracing = tracing
         self._erasures = topic_name(prefix, ERASURES)
         self._requests = topic_name(prefix, REQUESTS)
         self._profiles = topic_name(prefix, PROFILES)
@@ -56,10 +65,8 @@ class EventSender:
 
     async def send(self, event: Click | Purchase | Impression) -> Any:
         """Queue one event; returns a future of its record metadata (topic, partition, offset)."""
-        return await self._producer.send(
-            self._topics[type(event)],
-            encode(event, self._encoding),
-            key=event.user_id.encode(),
+        return await self._of_user(
+            self._topics[type(event)], encode(event, self._encoding), event.user_id
         )
 
     async def send_item(self, item_id: str, item: Item | None) -> Any:
@@ -70,7 +77,7 @@ class EventSender:
     async def send_profile(self, user_id: str, profile: Profile | None) -> Any:
         """Queue what is said of a user, None to withdraw it; returns a future as `send` does."""
         value = None if profile is None else encode(profile, self._encoding)
-        return await self._producer.send(self._profiles, value, key=user_id.encode())
+        return await self._of_user(self._profiles, value, user_id)
 
     async def send_raw(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[Any] = ()
@@ -81,25 +88,44 @@ class EventSender:
     async def ask(self, request: RecommendationRequest) -> Any:
         """Queue a request for a list; returns a future as `send` does."""
         value = encode(request, self._encoding)
-        return await self._producer.send(self._requests, value, key=request.user_id.encode())
+        return await self._of_user(self._requests, value, request.user_id)
 
     async def erase(self, request: ErasureRequest) -> Any:
         """Queue a request to erase a user; returns a future as `send` does."""
         value = encode(request, self._encoding)
         return await self._producer.send(self._erasures, value, key=request.user_id.encode())
 
+    async def _of_user(self, topic: str, value: bytes | None, user_id: str) -> Any:
+        """Queue a record, in a trace where there is one or it begins here."""
+        key = user_id.encode()
+        if self.tracing is None:
+            return await self._producer.send(topic, value, key=key)
+        headers, done = self.tracing.send(topic)
+        sent = await self._producer.send(topic, value, key=key, headers=headers)
+        if done is not None:
+            sent.add_done_callback(done)
+        return sent
+
 
 @asynccontextmanager
 async def event_sender(
-    settings: Settings, *, encoding: Encoding = "msgpack"
+    settings: Settings, *, encoding: Encoding = "msgpack", service: str = "stream-app-client"
 ) -> AsyncIterator[EventSender]:
     """A connected sender; leaving the block waits until everything is delivered.
 
-    Raises `NoBrokerError` or `AccessError`.
+    `service` is what sends, for traces. Raises `NoBrokerError` or `AccessError`, and UserError for
+    traces without their extra.
     """
+    tracing = start_tracing(
+        settings.trace_endpoint, settings.trace_sample, service, settings.app_id
+    )
     producer = AIOKafkaProducer(acks="all", enable_idempotence=True, **client_options(settings))
-    async with connected(producer, settings):
-        yield EventSender(producer, settings.topic_prefix, encoding)
+    try:
+        async with connected(producer, settings):
+            yield EventSender(producer, settings.topic_prefix, encoding, tracing)
+    finally:
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)
 
 
 @asynccontextmanager

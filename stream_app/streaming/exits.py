@@ -7,14 +7,12 @@ Restarting is always safe: nothing is committed before it is durable (docs/deliv
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-import traceback
 from enum import IntEnum
 from typing import NoReturn
 
-log = logging.getLogger(__name__)
+from stream_app.observability.logging import last_words, told
 
 
 class ExitCode(IntEnum):
@@ -32,11 +30,16 @@ class ExitCode(IntEnum):
     """The watchdog saw no progress."""
 
 
-def die(code: ExitCode, what: str, error: BaseException | None = None) -> NoReturn:
-    """End the process now, whatever else is running, after saying why on stderr."""
+def die(
+    code: ExitCode, what: str, error: BaseException | None = None, stack: str | None = None
+) -> NoReturn:
+    """End the process now, whatever else is running, after saying why on stderr.
+
+    What the `error` is, is said after `what`; `stack` stands for its traceback where it has none.
+    """
     if error is not None:
-        traceback.print_exception(error, file=sys.stderr)
-    print(f"stream-app: fatal: {what} (exit {int(code)}, {code.name.lower()})", file=sys.stderr)
-    sys.stderr.flush()
+        what = f"{what}: {told(error)}"
+    text = f"stream-app: fatal: {what} (exit {int(code)}, {code.name.lower()})"
+    last_words(what, text, int(code), error, stack)
     sys.stdout.flush()
     os._exit(int(code))

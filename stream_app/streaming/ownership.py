@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from stream_app.degradations import Degradation, degraded
+from stream_app.observability.logging import at
 from stream_app.streaming.changelog import ChangelogReader
 from stream_app.streaming.merge import Merge
 from stream_app.streaming.publisher import Delivered, Publisher, Record
@@ -254,7 +255,8 @@ class UserRows:
     async def _write_all(self, partition: int) -> None:
         """Publish every row of the store, which knows more than the topic now."""
         degraded(Degradation.TOPIC_SHORTENED)
-        log.error("%s/%d has lost acknowledged rows: writing all again", self._topic, partition)
+        log.error("%s/%d has lost acknowledged rows: writing all again", self._topic, partition,
+                  extra=at(self._topic, partition))  # fmt: skip
         for rows in list(self._store.scan(partition, REWRITE_ROWS)):
             await self._publish({partition: dict(rows)})
 
@@ -299,7 +301,8 @@ class UserRows:
             if owned.unmended is None:
                 owned.unmended = merges[partition].unmended
             if position.newest_epoch > owned.epoch:
-                log.warning("partition %d has a newer owner: the session has ended", partition)
+                log.warning("partition %d has a newer owner: the session has ended", partition,
+                            extra=at(self._topic, partition))  # fmt: skip
                 owned.superseded = True
                 del merges[partition]
         await self._write_again(merges, earlier)
@@ -333,9 +336,8 @@ class UserRows:
             self._store.write(partition, changed, Position(begin, merge.newest_epoch))
         for partition in shorter:
             degraded(Degradation.TOPIC_SHORTENED)
-            log.error(
-                "%s/%d is shorter than it was: reading all of it again", self._topic, partition
-            )
+            log.error("%s/%d is shorter than it was: reading all of it again", self._topic,
+                      partition, extra=at(self._topic, partition))  # fmt: skip
             self._store.clear(partition)
             merges[partition] = self._merge(partition, Position())
         if shorter:
@@ -355,7 +357,8 @@ class UserRows:
                 users = list(merge.stale)
                 if not users:
                     continue
-                log.warning("partition %d: %d rows stood before late ones", partition, len(users))
+                log.warning("partition %d: %d rows stood before late ones", partition, len(users),
+                            extra=at(self._topic, partition))  # fmt: skip
                 for start in range(0, len(users), REWRITE_ROWS):
                     self._rewriting = len(users) - start
                     await self._cover(partition, users[start : start + REWRITE_ROWS])

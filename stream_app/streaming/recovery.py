@@ -118,7 +118,7 @@ class RowsManager(TableManager):
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            die(ExitCode.PROCESSING, f"recovery failed: {error!r}", error)
+            die(ExitCode.PROCESSING, "recovery failed", error)
 
     async def _take(self, partitions: set[int], generation: int) -> int | None:
         """The number of rows; None when the group has moved on meanwhile."""

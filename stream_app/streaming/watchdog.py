@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 
 from stream_app.degradations import Degradation, degraded
+from stream_app.observability.logging import is_json, stack_of_threads
 from stream_app.streaming.exits import ExitCode, die
 from stream_app.streaming.group_view import GroupView
 from stream_app.streaming.probe import Snapshot
@@ -113,5 +114,9 @@ class Watchdog(threading.Thread):
 
 def _end(what: str) -> None:
     # Where every thread stands: whoever looks for the reason has only this. It shows no values.
-    faulthandler.dump_traceback(sys.stderr)
-    die(ExitCode.STUCK, f"watchdog: {what}")
+    stack = None
+    if is_json():
+        stack = stack_of_threads()
+    else:
+        faulthandler.dump_traceback(sys.stderr)
+    die(ExitCode.STUCK, f"watchdog: {what}", stack=stack)

@@ -38,12 +38,39 @@ def test_a_flag_that_is_not_given_changes_nothing() -> None:
         ({"inspector_port": 70_000}, "inspector_port is 70000; it must be from 0 to 65535"),
         ({"inspector_writes": "1"}, "inspector_writes must be true or false, not '1'"),
         ({"no_such": 1}, "unknown setting 'no_such'"),
+        ({"log_format": "xml"}, "log_format is 'xml'; it must be one of text, json"),
+        ({"log_user_ids": "maybe"}, "log_user_ids must be true or false, not 'maybe'"),
+        ({"log_user_ids": 1}, "log_user_ids must be true or false, not 1"),
+        ({"trace_sample": 2}, "trace_sample is 2.0; it must be from 0 to 1"),
+        ({"trace_endpoint": "collector:4318"}, "trace_endpoint is 'collector:4318'; write http"),
+        ({"trace_endpoint": "http://[:1"}, "trace_endpoint is no URL"),
+        ({"trace_endpoint": "http://:4318"}, "trace_endpoint is 'http://:4318'; write http"),
         ({"session_timeout_s": 1}, "session_timeout_s is 1.0; it must be from 6 to 90"),
     ],
 )
 def test_a_wrong_value_is_refused_with_what_to_do(values: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         Settings.load(values, environment={})
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["https://me:hunter2@collector:4318", "me:hunter2@collector", "http://collector?key=hunter2"],
+)
+def test_a_login_in_the_address_of_the_collector_is_refused_and_not_shown(endpoint: str) -> None:
+    with pytest.raises(SettingsError, match="OTEL_EXPORTER_OTLP_HEADERS") as refused:
+        Settings.load({"trace_endpoint": endpoint}, environment={})
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("said", "meant"), [("true", True), ("False", False), ("TRUE", True)])
+def test_what_is_on_or_off_is_said_in_words(said: str, meant: bool, tmp_path: Path) -> None:
+    settings = Settings.load(environment={"STREAM_APP_LOG_USER_IDS": said})
+    assert settings.log_user_ids is meant
+    assert Settings.load(environment=settings.environment()) == settings
+    file = tmp_path / "settings.toml"
+    file.write_text(f"log_user_ids = {said.lower()}\n")
+    assert Settings.load(environment={}, file=file).log_user_ids is meant
 
 
 def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from stream_app.streaming import watchdog
 from stream_app.streaming.activity import Activity, Stage, Standing
 from stream_app.streaming.group_view import GroupView
 from stream_app.streaming.probe import Member, PartitionProgress, Snapshot
@@ -408,3 +409,15 @@ def test_every_stage_is_a_turn_of_its_own() -> None:
     activity.enter(Stage.ENGINE)
     assert activity.standing != first
     assert activity.standing.stage is Stage.ENGINE
+
+
+def test_in_json_the_stacks_of_all_threads_are_in_the_last_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[tuple[str, str]] = []
+    monkeypatch.setattr(watchdog, "is_json", lambda: True)
+    monkeypatch.setattr(watchdog, "die", lambda _, what, *, stack: said.append((what, stack)))
+    watchdog._end("stuck commit")
+    ((what, stack),) = said
+    assert what == "watchdog: stuck commit"
+    assert "Thread MainThread:" in stack
