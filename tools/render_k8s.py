@@ -2,6 +2,7 @@
 
 The rendered files are committed: they are what tests validate and what a reviewer sees change, and
 neither needs kustomize. Their first line has a digest of everything that they are made from.
+Before that, the rules of deploy/prometheus become resources for the Prometheus operator.
 
     python tools/render_k8s.py            # needs kustomize
     python tools/render_k8s.py --check    # the digests; where kustomize is there, the whole text
@@ -14,10 +15,30 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import indent
 
-K8S = Path(__file__).resolve().parents[1] / "k8s"
+ROOT = Path(__file__).resolve().parents[1]
+K8S = ROOT / "k8s"
 RENDERED = K8S / "rendered"
+RULES = ROOT / "deploy" / "prometheus" / "rules"
+RULE_RESOURCES = K8S / "components" / "monitoring" / "rules.yaml"
 INSTALL = "go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1"
+
+
+def rule_resources() -> str:
+    """The files of rules, each as a resource."""
+    text = "# Made from deploy/prometheus/rules by tools/render_k8s.py.\n"
+    for path in sorted(RULES.glob("*.yml")):
+        text += (
+            "---\n"
+            "apiVersion: monitoring.coreos.com/v1\n"
+            "kind: PrometheusRule\n"
+            "metadata:\n"
+            f"  name: stream-app-{path.stem}\n"
+            "spec:\n"
+        )
+        text += indent(path.read_text(encoding="utf-8"), "  ")
+    return text
 
 
 def sources_digest() -> str:
@@ -52,6 +73,8 @@ def problems(kustomize: str | None) -> list[str]:
         for path in RENDERED.iterdir()
         if path.suffix != ".yaml" or path.stem not in overlays
     ]
+    if RULE_RESOURCES.read_text(encoding="utf-8") != rule_resources():
+        found.append(f"{RULE_RESOURCES.name} is not of the rules in {RULES.relative_to(ROOT)}")
     for name, overlay in overlays.items():
         file = RENDERED / f"{name}.yaml"
         text = file.read_text(encoding="utf-8") if file.exists() else ""
@@ -71,6 +94,7 @@ def main() -> None:
         return
     if kustomize is None:
         sys.exit(f"kustomize is not there; with Go: {INSTALL}")
+    RULE_RESOURCES.write_text(rule_resources(), encoding="utf-8")
     RENDERED.mkdir(exist_ok=True)
     for overlay in sorted((K8S / "overlays").iterdir()):
         text = build(overlay, kustomize)

@@ -1,0 +1,1 @@
+"""The Grafana dashboards: what `tools/build_dashboards.py` writes."""
