@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import msgspec
 
 from schemas import MAX_ID_BYTES
 from schemas.messages import Context
@@ -53,6 +54,17 @@ def metrics_options(command: Command) -> Command:
 def worker_options(command: Command) -> Command:
     """Add `--config` and an option for every setting."""
     return _with_options(command, [item.name for item in fields(Settings)])
+
+
+def json_option(command: Command) -> Command:
+    """Add `--json`, which gives the command the argument `as_json`."""
+    about = "Print one JSON document instead of text."
+    return click.option("--json", "as_json", is_flag=True, help=about)(command)
+
+
+def echo_json(value: Any) -> None:
+    """Print anything that msgspec can encode as one line of JSON."""
+    click.echo(msgspec.json.encode(value).decode())
 
 
 def settings_from(config: Path | None, **flags: Any) -> Settings:
