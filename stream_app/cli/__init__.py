@@ -17,6 +17,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from stream_app.errors import UserError
+from stream_app.streaming.exits import ExitCode
 
 # Read by the BLAS of numpy when it loads. A worker has one engine thread; more than one BLAS thread
 # for its small products costs several times the processor time and gains nothing.
@@ -24,8 +25,7 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
 PROGRAM = "stream-app"
-UNFORESEEN = 70
-"""Exit code after an error that no rule foresees, whose traceback is printed."""
+INTERRUPTED = 128 + signal.SIGINT
 
 COMMANDS = {
     "attribution": (
@@ -115,10 +115,10 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         code = UserError.exit_code
-    except click.Abort:  # Ctrl-C
+    except click.Abort:
         print("stream-app: interrupted", file=sys.stderr)
-        code = 128 + signal.SIGINT
+        code = INTERRUPTED
     except Exception:
         traceback.print_exc()
-        code = UNFORESEEN
+        code = ExitCode.PROCESSING
     sys.exit(code if isinstance(code, int) else 0)

@@ -7,25 +7,25 @@ from typing import Any
 
 import click
 
+from stream_app.cli.exit_codes import FOUND
 from stream_app.cli.options import echo_json, json_option, settings_from, worker_options
-from stream_app.doctor.examine import examine
+from stream_app.doctor.examine import NAMES, examine
 from stream_app.doctor.finding import Finding, Report
-
-FOUND = 1
-"""Exit code when something was found."""
 
 
 @click.command()
 @worker_options
+@click.option("--check", "only", multiple=True, type=click.Choice(NAMES),
+              help="Only this one; repeatable.  [default: all]")  # fmt: skip
 @json_option
-def command(config: Path | None, as_json: bool, **flags: Any) -> None:
+def command(config: Path | None, only: tuple[str, ...], as_json: bool, **flags: Any) -> None:
     """Examine the brokers and this machine as a worker with these settings would find them.
 
     Changes nothing, and writes no record. Says of everything that it finds what it is, why it
     matters and how to mend it. Exits with 0 if nothing was found, with 1 otherwise. Needs the
     rights of a worker and DescribeConfigs on the topics; docs/operators.md lists the checks.
     """
-    report = examine(settings_from(config, **flags))
+    report = examine(settings_from(config, **flags), only or NAMES)
     if as_json:
         echo_json(report)
     else:

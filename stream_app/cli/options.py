@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,6 +67,21 @@ def json_option(command: Command) -> Command:
 def echo_json(value: Any) -> None:
     """Print anything that msgspec can encode as one line of JSON."""
     click.echo(msgspec.json.encode(value).decode())
+
+
+def echo(as_json: bool, value: Any, text: str) -> None:
+    """Print a result as JSON or as text."""
+    if as_json:
+        echo_json(value)
+    else:
+        click.echo(text)
+
+
+@contextmanager
+def meanwhile(as_json: bool) -> Iterator[None]:
+    """With JSON, what the block prints goes to stderr: stdout is for the document alone."""
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        yield
 
 
 def settings_from(config: Path | None, **flags: Any) -> Settings:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from stream_app.cli.delivery import kafka_errors
+from stream_app.cli.exit_codes import FOUND
 from stream_app.cli.options import connection_options, echo_json, json_option, settings_from
 from stream_app.cli.params import Address
 from stream_app.errors import UserError
@@ -18,9 +19,6 @@ from stream_app.settings import Settings
 from stream_app.status.gather import look
 from stream_app.status.report import Status
 from stream_app.status.text import as_text
-
-PROBLEM = 1
-"""Exit code when not all is well."""
 
 
 @click.command()
@@ -52,7 +50,7 @@ def command(
         status = _look(settings, metrics, late)
         _print(status, as_json)
         if not status.well:
-            raise click.exceptions.Exit(PROBLEM)
+            raise click.exceptions.Exit(FOUND)
         return
     with suppress(KeyboardInterrupt, BrokenPipeError):
         while True:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
-from functools import partial
 
 from stream_app.doctor import machine, running, topics
 from stream_app.doctor.cluster import Cluster, read_cluster
@@ -22,44 +21,48 @@ TOPICS: dict[str, Callable[[Cluster], list[Finding]]] = {
     "replication": topics.replication,
     "message-size": topics.message_size,
 }
+RUNNING: dict[str, Callable[[Cluster, Clock], Awaitable[list[Finding]]]] = {
+    "group": running.group,
+    "permissions": running.permissions,
+    "clock": running.clock,
+}
+"""Checks that ask the brokers again, with this machine's clock (Unix ms)."""
 BROKERS = "brokers"
+NAMES = (*machine.CHECKS, BROKERS, *TOPICS, *RUNNING)
 
 
-def running_checks(clock_ms: Clock) -> dict[str, Callable[[Cluster], Awaitable[list[Finding]]]]:
-    """Checks that ask brokers again; `clock_ms` is this machine's clock, Unix ms."""
-    return {
-        "group": running.group,
-        "permissions": running.permissions,
-        "clock": partial(running.clock, clock_ms=clock_ms),
-    }
-
-
-def examine(settings: Settings, clock_ms: Clock = now_ms) -> Report:
-    """Examine this machine and the cluster. Changes nothing."""
+def examine(settings: Settings, only: Collection[str] = NAMES, clock_ms: Clock = now_ms) -> Report:
+    """Make the checks of the given names. Changes nothing."""
     report = Report()
     for name, check in machine.CHECKS.items():
-        with _noting(report, name):
-            report.findings += check(settings)
-    asyncio.run(_examine_cluster(settings, report, clock_ms))
+        if name in only:
+            with _noting(report, name):
+                report.findings += check(settings)
+    if not set(only) <= machine.CHECKS.keys():
+        asyncio.run(_examine_cluster(settings, report, only, clock_ms))
     return report
 
 
-async def _examine_cluster(settings: Settings, report: Report, clock_ms: Clock) -> None:
-    checks = running_checks(clock_ms)
+async def _examine_cluster(
+    settings: Settings, report: Report, only: Collection[str], clock_ms: Clock
+) -> None:
     try:
         cluster = await read_cluster(settings)
     except UserError as error:
         report.checked.append(BROKERS)
         report.findings.append(_unreachable(settings, error))
-        report.not_checked |= dict.fromkeys((*TOPICS, *checks), "no broker lets us in")
+        unasked = [name for name in (*TOPICS, *RUNNING) if name in only]
+        report.not_checked |= dict.fromkeys(unasked, "no broker lets us in")
         return
     report.checked.append(BROKERS)
     for name, check in TOPICS.items():
-        with _noting(report, name):
-            report.findings += check(cluster)
-    for name, ask in checks.items():
-        with _noting(report, name):
-            report.findings += await ask(cluster)
+        if name in only:
+            with _noting(report, name):
+                report.findings += check(cluster)
+    for name, ask in RUNNING.items():
+        if name in only:
+            with _noting(report, name):
+                report.findings += await ask(cluster, clock_ms)
 
 
 def _unreachable(settings: Settings, error: UserError) -> Finding:

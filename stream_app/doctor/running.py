@@ -16,7 +16,7 @@ MOST_SKEW_MS = 1000
 RESET = "kafka-consumer-groups.sh"
 
 
-async def group(cluster: Cluster) -> list[Finding]:
+async def group(cluster: Cluster, _: Clock) -> list[Finding]:
     """Whether the group is the workers', and gets on."""
     settings = cluster.settings
     name = settings.app_id
@@ -68,7 +68,7 @@ def _foreign(cluster: Cluster, what: str) -> Finding:
     )
 
 
-async def permissions(cluster: Cluster) -> list[Finding]:
+async def permissions(cluster: Cluster, _: Clock) -> list[Finding]:
     """What a worker may not do."""
     return [_right(cluster, right) for right in await missing_rights(cluster.settings)]
 
