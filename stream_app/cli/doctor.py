@@ -41,12 +41,17 @@ def as_text(report: Report) -> str:
     lines.append(f"checked      {', '.join(report.checked)}")
     lines += [f"not checked  {name}: {why}" for name, why in report.not_checked.items()]
     errors = sum(one.severity == "error" for one in report.findings)
+    warnings = len(report.findings) - errors
     lines.append(
         "nothing was found"
         if report.healthy
-        else f"found {errors} errors and {len(report.findings) - errors} warnings"
+        else f"found {_count(errors, 'error')} and {_count(warnings, 'warning')}"
     )
     return "\n".join(lines)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _paragraph(finding: Finding) -> list[str]:

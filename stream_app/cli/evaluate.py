@@ -114,8 +114,7 @@ def command(**options: Any) -> None:
         return
     with meanwhile(as_json=True):
         result = _evaluate(options | {"json_file": None})
-    if result is not None:
-        echo_json(result)
+    echo_json(result)
 
 
 def _evaluate(options: dict[str, Any]) -> Result | None:

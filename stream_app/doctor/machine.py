@@ -16,7 +16,7 @@ from stream_app.observability.health import ask
 from stream_app.observability.server import MetricsServerError, check_address
 from stream_app.serving import challenging, serving
 from stream_app.settings import Settings
-from stream_app.streaming.internals import PINNED, missing_names, wrong_versions
+from stream_app.streaming.internals import PINNED, wrong_versions
 
 OPEN_FILES = 1024
 """Connections to brokers, the ports, and the files of the package, with room."""
@@ -25,15 +25,14 @@ OPEN_FILES_ROCKSDB = 4096
 FREE_BYTES = 1 << 30
 """RocksDB needs room for rows and for rewriting them; below this it stops writing."""
 
-ANSWER_S = 3.0
+ANSWER_S = 1.0
 
 Check = Callable[[Settings], list[Finding]]
 
 
 def versions(settings: Settings) -> list[Finding]:
     """The libraries whose private names the streaming layer relies on."""
-    wrong = wrong_versions()
-    found = [
+    return [
         Finding(
             check="versions",
             what=f"{package} {installed} is installed instead of {PINNED[package]}",
@@ -42,21 +41,8 @@ def versions(settings: Settings) -> list[Finding]:
             fix=f"install {PINNED[package]}",
             command=f"{sys.executable} -m pip install {package}=={PINNED[package]}",
         )
-        for package, installed in wrong.items()
+        for package, installed in wrong_versions().items()
     ]
-    if not wrong and (gone := missing_names()):
-        names = ", ".join(f"{use.owner}.{use.name}" for use in gone)
-        every = " ".join(f"{package}=={pinned}" for package, pinned in PINNED.items())
-        found.append(
-            Finding(
-                check="versions",
-                what=f"the installed packages do not have {names}",
-                why="a worker would fail while it runs",
-                fix="the installation is damaged: install the packages again",
-                command=f"{sys.executable} -m pip install --force-reinstall {every}",
-            )
-        )
-    return found
 
 
 def bundle(settings: Settings) -> list[Finding]:

@@ -101,12 +101,9 @@ def topic_settings(cluster: Cluster) -> list[Finding]:
     if cluster.layout.topics and not cluster.configs:
         raise NotChecked(NOT_TOLD)
     unsafe = retention.unsafe(cluster.settings, cluster.configs)
-    found = [
-        _setting(cluster, one, "error", "a worker does not start on it, or would lose rows")
-        for one in unsafe
-    ]
+    found = [_setting(cluster, one, "error", "a worker does not start") for one in unsafe]
     found += [
-        _setting(cluster, one, "warning", "the sentence says what is lost or not erased")
+        _setting(cluster, one, "warning", "events are lost, or an erasure does not hold")
         for one in retention.problems(cluster.settings, cluster.configs)
     ]
     return found + _policies(cluster, {one.topic for one in unsafe})

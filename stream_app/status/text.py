@@ -7,6 +7,10 @@ from datetime import UTC, datetime
 from stream_app.status.report import PartitionLag, Status
 
 
+MOST = 4
+"""Partitions of a topic that are shown with their offsets: those that are furthest behind."""
+
+
 def as_text(status: Status) -> str:
     """Several paragraphs: the verdict comes first, so that nobody has to scroll to it."""
     time = datetime.fromtimestamp(status.at_ms / 1000, UTC).isoformat(timespec="seconds")
@@ -30,9 +34,8 @@ def _group(status: Status) -> list[str]:
     lines = [f"group      {group.state}, {len(group.members)} members"]
     for member in group.members:
         release = member.release or "no list of its partitions yet"
-        lines.append(
-            f"  {member.client_id} at {member.host}: {_grouped(member.partitions)}; {release}"
-        )
+        name = f"{member.client_id} ({member.member_id[-6:]}) at {member.host}"
+        lines.append(f"  {name}: {_grouped(member.partitions)}; {release}")
     return lines
 
 
@@ -62,8 +65,10 @@ def _lag(status: Status) -> list[str]:
 
 
 def _behind(parts: list[PartitionLag]) -> str:
-    behind = [f"{one.partition}: {one.committed or 0} of {one.end}" for one in parts if one.lag]
-    return f" ({', '.join(behind)})" if behind else ""
+    worst = sorted((one for one in parts if one.lag), key=lambda one: -one.lag)
+    shown = [f"{one.partition}: {one.committed or 0} of {one.end}" for one in worst[:MOST]]
+    shown += [f"and {len(worst) - MOST} more"] if len(worst) > MOST else []
+    return f" ({', '.join(shown)})" if shown else ""
 
 
 def _flow(status: Status) -> list[str]:
