@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 from stream_app.status.report import PartitionLag, Status
 
-
 MOST = 4
 """Partitions of a topic that are shown with their offsets: those that are furthest behind."""
 
