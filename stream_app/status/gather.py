@@ -27,6 +27,7 @@ from stream_app.status.report import Freshness, GroupStatus, MemberStatus, Parti
 from stream_app.streaming import topics
 from stream_app.streaming.groups import DEAD, Group, Partition, read_group
 from stream_app.streaming.reading import TopicReader, committed_offsets, topic_reader
+from stream_app.streaming.refusals import in_words
 
 MINUTE_S = 60
 HOUR_MS = 60 * 60 * 1000
@@ -103,7 +104,7 @@ async def look(settings: Settings, metrics: Sequence[str] = (), late_s: float = 
     now_ms = time.time_ns() // 1_000_000
     found = _Found([], {}, {}, [])
     if places:
-        async with topic_reader(settings, places) as reader:
+        async with topic_reader(settings, places) as reader, in_words(settings):
             found = await _read(reader, places, names, commits, now_ms)
     status = Status(
         at_ms=now_ms,

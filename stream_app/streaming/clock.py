@@ -15,6 +15,7 @@ from typing import Any
 from schemas import RECOMMENDATIONS, Recommendation, RejectedMessage, decode_output, topic_name
 from stream_app.settings import Settings
 from stream_app.streaming.reading import topic_reader
+from stream_app.streaming.refusals import in_words
 
 BROKER_STAMPED = 1
 """`timestamp_type` of a record with the time of its append."""
@@ -51,7 +52,7 @@ async def read_clock(
     """
     if not places:
         return ClockReading()
-    async with topic_reader(settings, places) as reader:
+    async with topic_reader(settings, places) as reader, in_words(settings):
         begins, ends = await reader.begins(places), await reader.ends(places)
         last = {place: (max(begins[place], end - 1), end) for place, end in ends.items()}
         records = [one for some in (await reader.read_all(last)).values() for one in some]

@@ -429,7 +429,10 @@ def test_the_listed_acls_are_enough(secured: Secured, start) -> None:
     wants_all = replace(by_role["worker"], filters="bought,clicked,shown:1h")
     worker = start(wants_all).wait_until_ready()
     secured.run(wants_all, "doctor", "--check", "permissions")
-    told = secured.run(by_role["subscriber"], "doctor", "--check", "permissions", fails=1).stdout
+    checks = [f"--check={name}" for name in ("permissions", "topic-settings", "group", "clock")]
+    told = secured.run(by_role["subscriber"], "doctor", *checks, fails=1).stdout
+    assert "not checked  topic-settings: the brokers do not tell the settings of topics" in told
+    assert "not checked  group: " in told
     assert f"User:subscriber may not Read the topic {shared.topic_prefix}clicks" in told
     grant = "--add --allow-principal User:subscriber --operation Write --topic"
     assert f"{grant} {shared.topic_prefix}recommendations" in told
