@@ -7,9 +7,7 @@ from typing import Any
 
 import click
 
-from agents import worker
 from stream_app.cli.options import settings_from, worker_options
-from stream_app.observability import logging
 
 
 @click.command()
@@ -20,6 +18,10 @@ def command(config: Path | None, **flags: Any) -> None:
     Stops orderly on SIGTERM or SIGINT. Any number of workers share the partitions. Every option
     can also come from the environment or a TOML file; the README has the table.
     """
+    # Here, so that a shell that completes the options does not wait for Faust.
+    from agents import worker
+    from stream_app.observability import logging
+
     settings = settings_from(config, **flags)
     logging.set_up(
         settings.log_level,

@@ -177,8 +177,7 @@ def build(
         settings.batch_max, settings.session_timeout_s, thread, feed,
         BatchTraces(tracing, settings.app_id) if tracing is not None else None,
     )  # fmt: skip
-    shown = [impressions] if impressions else []
-    consumed = (*sources, profiles, *shown, requests, erase)
+    consumed = topics.consumed_topics(settings)
     app.agent(raw_topic(app, *consumed), name="recommend")(agent.__call__)
     purge = Purge(rows, erasures, retention.pushed_ms, retention.deleted[erase], topics=(profiles,))
     _repeat(app, purge.sweep, INTERVAL_S)

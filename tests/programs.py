@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 INSTALL = {
+    "bash": "apt-get install bash",
     "chromium": "apt-get install chromium",
     "go": "install Go",
     "javac": "apt-get install default-jdk-headless",

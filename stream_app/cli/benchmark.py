@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import msgspec
 
 from stream_app.bundle import load_bundle
 from stream_app.bundle.manifest import read_manifest
+from stream_app.cli.options import echo_json
 from stream_app.encoders import EncoderError
 from stream_app.encoders.load import BACKENDS
 from stream_app.encoders.measure import Speed, measure
@@ -48,7 +48,7 @@ def command() -> None:
     show_default=True,
     help="Time for each line.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 def encoder(
     bundle: Path, batches: str, backends: str, precisions: str | None, seconds: float, as_json: bool
 ) -> None:
@@ -56,16 +56,16 @@ def encoder(
     sizes = _sizes(batches)
     manifest = read_manifest(bundle)
     chosen = precisions.split(",") if precisions else ["fp32", *manifest.variants]
-    if not as_json:
-        click.echo(HEADER)
-    for speed in _speeds(bundle, backends.split(","), chosen, sizes, seconds):
-        if as_json:
-            click.echo(msgspec.json.encode(speed))
-        else:
-            click.echo(
-                f"{speed.backend:<24}{speed.precision:>10}{speed.batch:>7}{speed.p50_ms:>10.3f}"
-                f"{speed.p99_ms:>10.3f}{speed.events_per_cpu_s:>16,.0f}"
-            )
+    speeds = _speeds(bundle, backends.split(","), chosen, sizes, seconds)
+    if as_json:
+        echo_json(list(speeds))
+        return
+    click.echo(HEADER)
+    for speed in speeds:
+        click.echo(
+            f"{speed.backend:<24}{speed.precision:>10}{speed.batch:>7}{speed.p50_ms:>10.3f}"
+            f"{speed.p99_ms:>10.3f}{speed.events_per_cpu_s:>16,.0f}"
+        )
 
 
 def _speeds(

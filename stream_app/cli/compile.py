@@ -13,6 +13,7 @@ from stream_app.bundle import load_bundle
 from stream_app.bundle.load import graph_file
 from stream_app.bundle.manifest import Precision, read_manifest, read_verified
 from stream_app.bundle.variants import add_variant, convert, golden_loss, is_signed
+from stream_app.cli.options import echo_json, json_option, meanwhile
 from stream_app.datasets import AUTO, FORMATS, EventTable, open_dataset
 from stream_app.encoders import EncoderError
 from stream_app.encoders.probe import ON_GPU, why_not
@@ -42,6 +43,7 @@ HELD_OUT = 0.2  # of the data where none of it is newer than what the bundle was
     show_default=True,
     help="Share of NDCG@10 that fewer bits may cost.",
 )
+@json_option
 def command(
     bundle: Path,
     precision: str | None,
@@ -49,6 +51,7 @@ def command(
     data: Path | None,
     kind: str,
     max_loss: float,
+    as_json: bool,
 ) -> None:
     """Compile the encoder of BUNDLE.
 
@@ -61,15 +64,20 @@ def command(
         raise click.UsageError("give --precision, --backend or both")
     if precision == "int8" and backend is not None:
         raise click.UsageError("an int8 graph runs on ONNX Runtime only: leave out --backend")
-    if precision is not None:
-        _add(
-            bundle, cast(Precision, precision), open_dataset(data, kind) if data else None, max_loss
-        )
-    if backend is not None:
-        _build(bundle, precision or "fp32", backend)
+    done: dict[str, object] = {"bundle": str(bundle)}
+    with meanwhile(as_json):
+        if precision is not None:
+            table = open_dataset(data, kind) if data else None
+            done["added"] = _add(bundle, cast(Precision, precision), table, max_loss)
+        if backend is not None:
+            done["engine"] = _build(bundle, precision or "fp32", backend)
+    if as_json:
+        echo_json(done)
 
 
-def _add(path: Path, precision: Precision, table: EventTable | None, max_loss: float) -> None:
+def _add(
+    path: Path, precision: Precision, table: EventTable | None, max_loss: float
+) -> dict[str, object]:
     signed = is_signed(path)
     graph, variant = convert(path, precision)
     measured = golden_loss(variant)
@@ -92,6 +100,9 @@ def _add(path: Path, precision: Precision, table: EventTable | None, max_loss: f
     )
     if signed:
         click.echo("its signature is removed, as the manifest changed: sign it again")
+    return {
+        "file": added.file, "bytes": len(graph), "measured": measured, "signature_removed": signed,
+    }  # fmt: skip
 
 
 def _ndcg_loss(path: Path, variant: Bundle, table: EventTable) -> dict[str, float]:
@@ -110,7 +121,7 @@ def _ndcg_loss(path: Path, variant: Bundle, table: EventTable) -> dict[str, floa
     }
 
 
-def _build(path: Path, precision: str, backend: str) -> None:
+def _build(path: Path, precision: str, backend: str) -> dict[str, object]:
     began = time.monotonic()
     if (why := why_not(backend)) is None:
         loaded = load_bundle(path, backend=backend, index="exact", precision=precision)
@@ -118,7 +129,7 @@ def _build(path: Path, precision: str, backend: str) -> None:
             f"{loaded.release}: serves on {loaded.encoder.backend}, ready after "
             f"{time.monotonic() - began:.1f} s; the engine is kept for the next start"
         )
-        return
+        return {"backend": loaded.encoder.backend, "kept": True}
     if backend != "tensorrt_rtx":
         raise EncoderError(f"{backend} cannot be used here: {why}")
     from stream_app.encoders.tensorrt.build import Recipe, build_plan
@@ -132,3 +143,4 @@ def _build(path: Path, precision: str, backend: str) -> None:
         f"{manifest.release}: {backend} {library.version} builds an engine of {len(plan):,} bytes "
         f"in {time.monotonic() - began:.1f} s; it cannot run here ({why}) and is not kept"
     )
+    return {"backend": backend, "kept": False, "bytes": len(plan), "why": why}

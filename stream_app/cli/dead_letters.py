@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import click
+import msgspec
 
 from schemas import (
     DEAD_LETTERS,
@@ -32,7 +33,7 @@ from stream_app.cli.dead_letter_file import (
     to_line,
 )
 from stream_app.cli.delivery import Deliveries, kafka_errors
-from stream_app.cli.options import connection_options, settings_from
+from stream_app.cli.options import connection_options, echo, echo_json, json_option, settings_from
 from stream_app.errors import UserError
 from stream_app.settings import Settings
 from stream_app.streaming.clients import event_sender, follower
@@ -56,10 +57,17 @@ def _selection(function: Any) -> Any:
 
 @command.command(name="list")
 @_selection
-def list_(config: Path | None, reason: str | None, topic: str | None, **flags: Any) -> None:
+@json_option
+def list_(
+    config: Path | None, reason: str | None, topic: str | None, as_json: bool, **flags: Any
+) -> None:
     """Print every dead letter: reason, where it stood, what was wrong, and totals."""
     settings = settings_from(config, **flags)
-    totals = asyncio.run(_list(settings, reason, topic))
+    found = asyncio.run(_list(settings, reason, topic, show=not as_json))
+    totals = Counter(letter.reason for letter in found)
+    if as_json:
+        echo_json({"dead_letters": found, "by_reason": dict(totals.most_common())})
+        return
     click.echo(f"{totals.total()} dead letters", err=True)
     for code, count in totals.most_common():
         click.echo(f"{count:8} {code}", err=True)
@@ -87,6 +95,7 @@ def export(config: Path | None, reason: str | None, topic: str | None, **flags: 
     is_flag=True,
     help="None of these was replayed before, though the source topics no longer reach back so far.",
 )
+@json_option
 def replay(
     config: Path | None,
     file: BinaryIO | None,
@@ -94,6 +103,7 @@ def replay(
     topic: str | None,
     dry_run: bool,
     never_before: bool,
+    as_json: bool,
     **flags: Any,
 ) -> None:
     """Send corrected records of FILE (from `export`), or without FILE the original ones.
@@ -107,9 +117,11 @@ def replay(
         raise click.UsageError("--reason and --topic select from the topic; FILE says it all")
     with kafka_errors("replaying dead letters"):
         done = asyncio.run(_replay(settings, file, reason, topic, dry_run, never_before))
-    click.echo(
+    echo(
+        as_json,
+        {"dry_run": dry_run, **done._asdict()},
         f"{'would send' if dry_run else 'sent'} {done.sent} records, "
-        f"left {done.before} that were sent before and {done.cut} that were cut"
+        f"left {done.before} that were sent before and {done.cut} that were cut",
     )
 
 
@@ -140,14 +152,28 @@ def _letter(record: Any) -> DeadLetter:
         ) from None
 
 
-async def _list(settings: Settings, reason: str | None, topic: str | None) -> Counter[str]:
-    totals: Counter[str] = Counter()
+class _Listed(msgspec.Struct):
+    reason: str
+    topic: str
+    partition: int
+    offset: int
+    detail: str
+
+
+async def _list(
+    settings: Settings, reason: str | None, topic: str | None, *, show: bool
+) -> list[_Listed]:
+    found = []
     async with _letters(settings, reason, topic) as letters:
         async for letter, _ in letters:
-            totals[letter.reason] += 1
-            where = f"{letter.topic}/{letter.partition}@{letter.offset}"
-            click.echo(f"{letter.reason:20} {where:28} {letter.detail}")
-    return totals
+            one = _Listed(
+                letter.reason, letter.topic, letter.partition, letter.offset, letter.detail
+            )
+            found.append(one)
+            if show:
+                where = f"{one.topic}/{one.partition}@{one.offset}"
+                click.echo(f"{one.reason:20} {where:28} {one.detail}")
+    return found
 
 
 async def _export(settings: Settings, reason: str | None, topic: str | None) -> int:

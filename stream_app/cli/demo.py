@@ -13,6 +13,7 @@ import click
 
 from schemas import DEFAULT_PARTITIONS
 from stream_app.cli.delivery import kafka_errors
+from stream_app.cli.exit_codes import FOUND
 from stream_app.errors import UserError
 from stream_app.observability import logging
 
@@ -94,7 +95,7 @@ def command(
     if streamer.progress.gave_up:
         click.echo(f"stream-app: error: {streamer.progress.gave_up}", err=True)
     if found.lost or found.duplicated or streamer.progress.gave_up:
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(FOUND)
 
 
 def _stay(inspector: str) -> None:

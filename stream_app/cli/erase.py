@@ -15,8 +15,6 @@ from schemas import (
     ERASURE_RECEIPTS,
     ErasureReceipt,
     ErasureRequest,
-    RejectedMessage,
-    decode_output,
     encode,
     topic_name,
 )
@@ -24,7 +22,7 @@ from stream_app.cli.delivery import kafka_errors
 from stream_app.cli.options import check_id, connection_options, settings_from
 from stream_app.errors import UserError
 from stream_app.settings import Settings
-from stream_app.streaming.clients import Follower, event_sender, follower
+from stream_app.streaming.clients import event_sender, follower
 
 OUTCOMES = {
     "erased": "the row of the user was removed",
@@ -83,26 +81,19 @@ async def _erase(
             click.echo(encode(request, "json"))
         if timeout_s is None:
             return
+
+        def answers(receipt: ErasureReceipt) -> bool:
+            stands = (receipt.topic, receipt.partition, receipt.offset)
+            return stands == (placed.topic, placed.partition, placed.offset)
+
         try:
-            receipt = await asyncio.wait_for(_receipt(records, placed), timeout_s)
+            receipt = await asyncio.wait_for(records.find(ErasureReceipt, answers), timeout_s)
         except TimeoutError:
             raise UserError(
                 f"no receipt within {timeout_s:.0f} s; the request stands at {place} and is "
                 "handled as soon as a worker of its partition runs"
             ) from None
         click.echo(encode(receipt, "json").decode() if as_json else as_text(receipt))
-
-
-async def _receipt(records: Follower, placed: Any) -> ErasureReceipt:
-    wanted = (placed.topic, placed.partition, placed.offset)
-    while True:
-        for record in await records.poll():
-            try:
-                receipt = decode_output(ErasureReceipt, record.value)
-            except RejectedMessage:
-                continue  # something else writes to this topic; it is not ours to judge here
-            if (receipt.topic, receipt.partition, receipt.offset) == wanted:
-                return receipt
 
 
 def as_text(receipt: ErasureReceipt) -> str:

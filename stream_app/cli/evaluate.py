@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stream_app.cli.options import echo_json, meanwhile
 from stream_app.cli.params import Named, ObjectivesText
 from stream_app.datasets import AUTO, FORMATS, EventTable, open_dataset, read_movielens_genres
 from stream_app.datasets.formats import detect
@@ -45,6 +46,7 @@ METHODS = (*BASELINES, *KINDS, RECOMMENDER)
 SHOWN = ("ndcg", "hr", "mrr", "coverage")
 BESIDE = ("novelty", "diversity")
 """Shown too where objectives are compared."""
+STDOUT = Path("-")
 FILE = click.Path(path_type=Path)
 
 
@@ -89,7 +91,8 @@ FILE = click.Path(path_type=Path)
 @click.option("--basket", is_flag=True, help="In a time split: ask once for all later items.")
 @click.option("--users", type=click.IntRange(1), help="Ask so many users, drawn at random.")
 @click.option("--out", type=FILE, help="The report to write, HTML.")
-@click.option("--json", "json_file", type=FILE, help="The result to write, JSON.")
+@click.option("--json", "json_file", type=FILE, help="The result to write, JSON; - is stdout, "
+              "and what is shown meanwhile goes to stderr.")  # fmt: skip
 @click.option(
     "--write-lists", type=FILE, help="A directory for the lists of each method, NAME.jsonl."
 )
@@ -106,6 +109,16 @@ def command(**options: Any) -> None:
 
     See docs/evaluation.md for the protocols, the metrics and the files.
     """
+    if options["json_file"] != STDOUT:
+        _evaluate(options)
+        return
+    with meanwhile(as_json=True):
+        result = _evaluate(options | {"json_file": None})
+    echo_json(result)
+
+
+def _evaluate(options: dict[str, Any]) -> Result | None:
+    """What came out; None where there was nothing to compare."""
     names = _names(options)
     for file in (options["out"], options["json_file"]):
         _check_writable(file)
@@ -123,7 +136,7 @@ def command(**options: Any) -> None:
         progress.note(f"wrote the questions to {options['write_questions']}")
     contest = _contest(split, names, options, progress)
     if not contest.methods and not contest.files:
-        return
+        return None
     result = run(contest, progress)
     _show(result, progress, (*SHOWN, *BESIDE) if options["objectives"] else SHOWN)
     if options["json_file"] is not None:
@@ -131,6 +144,7 @@ def command(**options: Any) -> None:
     if options["out"] is not None:
         write_page(result, options["out"])
         progress.note(f"wrote {options['out']}")
+    return result
 
 
 def _check_writable(file: Path | None) -> None:

@@ -25,7 +25,7 @@ from stream_app.attribution.clusters import in_percent
 from stream_app.attribution.read import joined
 from stream_app.cli import control
 from stream_app.cli.delivery import kafka_errors
-from stream_app.cli.options import connection_options, settings_from
+from stream_app.cli.options import connection_options, echo, json_option, settings_from
 from stream_app.durations import parse_duration
 from stream_app.errors import UserError
 from stream_app.experiments import is_running
@@ -44,7 +44,8 @@ def command() -> None:
 @command.command()
 @connection_options
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-def put(config: Path | None, file: Path, **flags: Any) -> None:
+@json_option
+def put(config: Path | None, file: Path, as_json: bool, **flags: Any) -> None:
     """Begin or change the experiment in FILE (TOML or JSON), at once.
 
     What FILE does not say of beginning, place and arms that are off stays as it was.
@@ -63,7 +64,7 @@ def put(config: Path | None, file: Path, **flags: Any) -> None:
                 f"{', '.join(sorted(known))}"
             )
     control.send(settings, EXPERIMENTS, [(spec.name, spec)])
-    click.echo(describe(spec, now_ms))
+    echo(as_json, spec, describe(spec, now_ms))
 
 
 @command.command(name="list")
@@ -83,7 +84,8 @@ def list_(config: Path | None, as_json: bool, **flags: Any) -> None:
 @connection_options
 @click.argument("name")
 @click.option("--forget", is_flag=True, help="Remove it: no report can be made any more.")
-def end(config: Path | None, name: str, forget: bool, **flags: Any) -> None:
+@json_option
+def end(config: Path | None, name: str, forget: bool, as_json: bool, **flags: Any) -> None:
     """End the experiment NAME now: everybody is served as everyone again."""
     settings = settings_from(config, **flags)
     spec, now_ms = find(_held(settings), name), _now_ms()
@@ -94,7 +96,8 @@ def end(config: Path | None, name: str, forget: bool, **flags: Any) -> None:
     elif spec.until_ms is None or spec.until_ms > now_ms:
         ended = msgspec.structs.replace(spec, until_ms=now_ms)
         control.send(settings, EXPERIMENTS, [(name, ended)])
-    click.echo(f"{name} is {'removed' if forget else 'ended'}")
+    outcome = "removed" if forget else "ended"
+    echo(as_json, {"experiment": name, "outcome": outcome}, f"{name} is {outcome}")
 
 
 @command.command()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import msgspec
 
 from schemas import MAX_ID_BYTES
 from schemas.messages import Context
@@ -64,6 +67,32 @@ def log_options(command: Command) -> Command:
 def worker_options(command: Command) -> Command:
     """Add `--config` and an option for every setting."""
     return _with_options(command, [item.name for item in fields(Settings)])
+
+
+def json_option(command: Command) -> Command:
+    """Add `--json`, which gives the command the argument `as_json`."""
+    about = "Print one JSON document instead of text."
+    return click.option("--json", "as_json", is_flag=True, help=about)(command)
+
+
+def echo_json(value: Any) -> None:
+    """Print anything that msgspec can encode as one line of JSON."""
+    click.echo(msgspec.json.encode(value).decode())
+
+
+def echo(as_json: bool, value: Any, text: str) -> None:
+    """Print a result as JSON or as text."""
+    if as_json:
+        echo_json(value)
+    else:
+        click.echo(text)
+
+
+@contextmanager
+def meanwhile(as_json: bool) -> Iterator[None]:
+    """With JSON, what the block prints goes to stderr: stdout is for the document alone."""
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        yield
 
 
 def settings_from(config: Path | None, **flags: Any) -> Settings:

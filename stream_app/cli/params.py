@@ -38,3 +38,15 @@ class ObjectivesText(click.ParamType):
             return str(value).strip(), Objectives.parse(str(value))
         except ObjectivesError as error:
             self.fail(str(error), param, ctx)
+
+
+class Address(click.ParamType):
+    """`HOST:PORT`, as text."""
+
+    name = "HOST:PORT"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        host, _, port = str(value).rpartition(":")
+        if not (host and port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
+            self.fail(f"{value!r} is not HOST:PORT, such as 127.0.0.1:9464", param, ctx)
+        return str(value)

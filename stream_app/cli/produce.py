@@ -22,7 +22,13 @@ from schemas import (
     decode_profile,
 )
 from stream_app.cli.delivery import Deliveries
-from stream_app.cli.options import connection_options, settings_from, trace_options
+from stream_app.cli.options import (
+    connection_options,
+    echo,
+    json_option,
+    settings_from,
+    trace_options,
+)
 from stream_app.errors import UserError
 from stream_app.settings import Settings
 from stream_app.streaming.clients import EventSender, event_sender
@@ -44,6 +50,7 @@ Queue = Callable[[EventSender, Any], Coroutine[Any, Any, Any]]
 @click.option("--items", is_flag=True, help="The lines are items of the catalogue, not events.")
 @click.option("--profiles", is_flag=True, help="The lines say something of users.")
 @click.argument("events", type=click.File(encoding="utf-8"), default="-")
+@json_option
 def command(
     config: Path | None,
     encoding: Encoding,
@@ -51,6 +58,7 @@ def command(
     items: bool,
     profiles: bool,
     events: TextIO,
+    as_json: bool,
     **flags: Any,
 ) -> None:
     """Send EVENTS (a file of JSON lines, or `-`): a line with a quantity, a price or
@@ -74,7 +82,8 @@ def command(
     elif profiles:
         parse, queue = parse_profile, _queue_profile
     sent = asyncio.run(_send(settings, parsed(events, parse), queue, encoding, rate))
-    click.echo(f"sent {sent} {'items' if items else 'profiles' if profiles else 'events'}")
+    kind = "items" if items else "profiles" if profiles else "events"
+    echo(as_json, {"kind": kind, "sent": sent}, f"sent {sent} {kind}")
 
 
 def parse_event(line: str, now_ms: int) -> Click | Purchase:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,12 @@ import msgspec
 
 from stream_app.bundle import Bundle, load_bundle
 from stream_app.cli.delivery import kafka_errors
+from stream_app.cli.exit_codes import FOUND
 from stream_app.cli.options import check_id, serving_options, settings_from
 from stream_app.decisions import Replayed, replay
 from stream_app.decisions.row import row_problem
 from stream_app.serving import need_bundle
 from stream_app.streaming.decisions import StoredDecision, read_decision
-
-DIFFERENT = 1
-"""Exit code when the list comes out otherwise."""
 
 
 @click.command()
@@ -58,7 +55,7 @@ def command(
     else:
         click.echo("\n".join(_lines(stored, made, same, problem, bundle)))
     if same is False or made.forbidden:
-        sys.exit(DIFFERENT)
+        raise click.exceptions.Exit(FOUND)
 
 
 def _lines(

@@ -17,8 +17,6 @@ from schemas import (
     ItemExplanation,
     Recommendation,
     RecommendationRequest,
-    RejectedMessage,
-    decode_output,
     encode,
     topic_name,
 )
@@ -26,7 +24,7 @@ from stream_app.cli.delivery import kafka_errors
 from stream_app.cli.options import check_id, connection_options, parse_context, settings_from
 from stream_app.errors import UserError
 from stream_app.settings import Settings
-from stream_app.streaming.clients import Follower, event_sender, follower
+from stream_app.streaming.clients import event_sender, follower
 
 
 @click.command()
@@ -97,29 +95,22 @@ async def _ask(
     settings: Settings, request: RecommendationRequest, timeout_s: float
 ) -> Recommendation:
     lists = topic_name(settings.topic_prefix, RECOMMENDATIONS)
+
+    def answers(made: Recommendation) -> bool:
+        return made.request_id == request.request_id
+
     async with (
         follower(settings, [lists], from_start=False) as records,
         event_sender(settings) as sender,
     ):
         placed = await (await sender.ask(request))
         try:
-            return await asyncio.wait_for(_answer(records, request.request_id), timeout_s)
+            return await asyncio.wait_for(records.find(Recommendation, answers), timeout_s)
         except TimeoutError:
             raise UserError(
                 f"no answer within {timeout_s:g} s to {placed.topic}/{placed.partition}"
                 f"@{placed.offset}; is a worker running that has partition {placed.partition}?"
             ) from None
-
-
-async def _answer(records: Follower, request_id: str) -> Recommendation:
-    while True:
-        for record in await records.poll(0.05):
-            try:
-                made = decode_output(Recommendation, record.value)
-            except RejectedMessage:
-                continue  # something else writes to this topic; it is not ours to judge here
-            if made.request_id == request_id:
-                return made
 
 
 def _explained(why: ItemExplanation) -> list[str]:

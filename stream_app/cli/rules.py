@@ -7,11 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from schemas import RULES, Rule, decode_rule
 from stream_app.cli import control
-from stream_app.cli.options import check_id, connection_options, settings_from
+from stream_app.cli.options import (
+    check_id,
+    connection_options,
+    echo,
+    echo_json,
+    json_option,
+    settings_from,
+)
 from stream_app.errors import UserError
 from stream_app.rules import LiveRule, RuleError
 
@@ -27,16 +33,22 @@ def command() -> None:
 
 @command.command()
 @FILES
-def check(files: tuple[Path, ...]) -> None:
+@json_option
+def check(files: tuple[Path, ...], as_json: bool) -> None:
     """Say whether workers would take up the rules of FILES (TOML or JSON); needs no Kafka."""
-    for file, (_, rule) in zip(files, _read(files), strict=True):
-        click.echo(f"{file}: rule {rule.rule_id} is valid: {_about(rule)}")
+    rules = [rule for _, rule in _read(files)]
+    said = [
+        f"{file}: rule {rule.rule_id} is valid: {_about(rule)}"
+        for file, rule in zip(files, rules, strict=True)
+    ]
+    echo(as_json, {"valid": rules}, "\n".join(said))
 
 
 @command.command()
 @connection_options
 @FILES
-def put(config: Path | None, files: tuple[Path, ...], **flags: Any) -> None:
+@json_option
+def put(config: Path | None, files: tuple[Path, ...], as_json: bool, **flags: Any) -> None:
     """Check and publish the rule of each of FILES (TOML or JSON), in place of the one before it.
 
     Nothing is published unless all of them are valid.
@@ -44,21 +56,29 @@ def put(config: Path | None, files: tuple[Path, ...], **flags: Any) -> None:
     settings = settings_from(config, **flags)
     said = _read(files)
     control.send(settings, RULES, said)
-    for name, rule in said:
-        click.echo(f"rule {name}: published, {_about(rule)}")
+    text = "\n".join(f"rule {name}: published, {_about(rule)}" for name, rule in said)
+    echo(as_json, {"published": [rule for _, rule in said]}, text)
 
 
 @command.command("list")
 @connection_options
-def list_command(config: Path | None, **flags: Any) -> None:
-    """Print the rules that are published, one JSON object a line, and what is wrong with any."""
+@json_option
+def list_command(config: Path | None, as_json: bool, **flags: Any) -> None:
+    """Print the rules that are published, one JSON object a line, and what is wrong with any.
+
+    With --json all of it is one document.
+    """
     found, wrong = control.current(settings_from(config, **flags), RULES, decode_rule)
     for name, rule in sorted(found.items()):
         try:
             LiveRule(rule)
         except RuleError as error:
             wrong.append(f"{name}: {error}")
-        click.echo(msgspec.json.encode(rule).decode())
+    if as_json:
+        echo_json({"rules": [rule for _, rule in sorted(found.items())], "refused": wrong})
+        return
+    for _, rule in sorted(found.items()):
+        echo_json(rule)
     for problem in wrong:
         click.echo(f"refused by workers: {problem}", err=True)
 
@@ -66,14 +86,15 @@ def list_command(config: Path | None, **flags: Any) -> None:
 @command.command()
 @connection_options
 @click.argument("rule_ids", nargs=-1, required=True)
-def withdraw(config: Path | None, rule_ids: tuple[str, ...], **flags: Any) -> None:
+@json_option
+def withdraw(config: Path | None, rule_ids: tuple[str, ...], as_json: bool, **flags: Any) -> None:
     """Withdraw rules: lists are made without them."""
     settings = settings_from(config, **flags)
     for rule_id in rule_ids:
         check_id("RULE_ID", rule_id)
     control.send(settings, RULES, ((rule_id, None) for rule_id in rule_ids))
-    for rule_id in rule_ids:
-        click.echo(f"rule {rule_id}: withdrawn")
+    text = "\n".join(f"rule {rule_id}: withdrawn" for rule_id in rule_ids)
+    echo(as_json, {"withdrawn": rule_ids}, text)
 
 
 def _read(files: Sequence[Path]) -> list[tuple[str, Rule]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
+
+from stream_app.cli.exit_codes import FOUND
+from stream_app.cli.options import echo, echo_json, json_option
 
 _directory = click.option(
     "--directory",
@@ -27,21 +29,26 @@ def command() -> None:
 
 @command.command()
 @_directory
-def generate(directory: Path | None) -> None:
+@json_option
+def generate(directory: Path | None, as_json: bool) -> None:
     """Write asyncapi.yaml and json/ from the message structs and the topic list."""
     from schemas import contract
 
-    for path in contract.write_contract(directory or contract.DIRECTORY):
-        click.echo(path)
+    written = [str(path) for path in contract.write_contract(directory or contract.DIRECTORY)]
+    echo(as_json, {"written": written}, "\n".join(written))
 
 
 @command.command()
 @_directory
-def check(directory: Path | None) -> None:
+@json_option
+def check(directory: Path | None, as_json: bool) -> None:
     """Fail if a generated file differs from what `generate` would write."""
     from schemas import contract
 
     stale = contract.stale_files(directory or contract.DIRECTORY)
-    for name in stale:
+    if as_json:
+        echo_json({"stale": stale})
+    for name in stale if not as_json else ():
         click.echo(f"{name} is not current; run `stream-app schemas generate`", err=True)
-    sys.exit(1 if stale else 0)
+    if stale:
+        raise click.exceptions.Exit(FOUND)

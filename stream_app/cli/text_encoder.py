@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from stream_app.cli.options import echo, json_option, meanwhile
 from stream_app.errors import UserError
 from stream_app.text import TextEncoder, TextMeta
 
@@ -33,7 +34,8 @@ def command() -> None:
 )
 @click.option("--int8", is_flag=True, help="Quantise the weights: a quarter of the size.")
 @click.option("--replace", is_flag=True, help="Write over an existing encoder.")
-def export(model: str, out: Path, int8: bool, replace: bool) -> None:
+@json_option
+def export(model: str, out: Path, int8: bool, replace: bool, as_json: bool) -> None:
     """Export a sentence encoder to ONNX and compare it with its model."""
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
@@ -43,15 +45,21 @@ def export(model: str, out: Path, int8: bool, replace: bool) -> None:
         )
     from stream_app.training.text_export import export_text_encoder
 
-    made = export_text_encoder(out, model=model, int8=int8, replace=replace, on_stage=click.echo)
-    click.echo(f"{out}: {_text(made.meta)}, smallest cosine to the model {made.cosine:.4f}")
+    with meanwhile(as_json):
+        made = export_text_encoder(
+            out, model=model, int8=int8, replace=replace, on_stage=click.echo
+        )
+    said = f"{out}: {_text(made.meta)}, smallest cosine to the model {made.cosine:.4f}"
+    echo(as_json, {"directory": str(out), "meta": made.meta, "cosine": made.cosine}, said)
 
 
 @command.command()
 @click.argument("directory", type=click.Path(path_type=Path))
-def verify(directory: Path) -> None:
+@json_option
+def verify(directory: Path, as_json: bool) -> None:
     """Check the files of DIRECTORY against their checksums, and try the encoder out."""
-    click.echo(f"{directory}: {_text(TextEncoder.load(directory).meta)}")
+    meta = TextEncoder.load(directory).meta
+    echo(as_json, {"directory": str(directory), "meta": meta}, f"{directory}: {_text(meta)}")
 
 
 def _text(meta: TextMeta) -> str:

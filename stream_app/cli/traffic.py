@@ -16,7 +16,7 @@ import msgspec
 from schemas import Click, Purchase
 from stream_app.cli.delivery import Deliveries
 from stream_app.cli.demo import EXAMPLE, require_example
-from stream_app.cli.options import connection_options, settings_from
+from stream_app.cli.options import connection_options, echo, json_option, meanwhile, settings_from
 from stream_app.demo.scenario import load_scenario
 from stream_app.demo.traffic import endless
 from stream_app.settings import Settings
@@ -29,7 +29,8 @@ from stream_app.streaming.clients import event_sender
               help="MovieLens directory.")  # fmt: skip
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=20, show_default=True,
               help="Events per second.")  # fmt: skip
-def command(config: Path | None, data: Path, rate: float, **flags: Any) -> None:
+@json_option
+def command(config: Path | None, data: Path, rate: float, as_json: bool, **flags: Any) -> None:
     """Send the events of the demo's users to `clicks` and `purchases`, as of now, until stopped.
 
     Twenty users at a time take turns; when all have been there they come again under new names. It
@@ -39,8 +40,10 @@ def command(config: Path | None, data: Path, rate: float, **flags: Any) -> None:
     settings = settings_from(config, **flags)
     require_example(data)
     events = load_scenario(data, None).events
-    click.echo(f"sending {rate:g} events a second   (Ctrl-C stops it)")
-    click.echo(f"sent {asyncio.run(_send(settings, endless(events), rate))} events")
+    with meanwhile(as_json):
+        click.echo(f"sending {rate:g} events a second   (Ctrl-C stops it)")
+    sent = asyncio.run(_send(settings, endless(events), rate))
+    echo(as_json, {"sent": sent}, f"sent {sent} events")
 
 
 async def _send(settings: Settings, events: Iterator[Click | Purchase], rate: float) -> int:

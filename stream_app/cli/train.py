@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream_app.cli.options import CONNECTION, connection_flags
+from stream_app.cli.options import CONNECTION, connection_flags, echo_json, json_option, meanwhile
 from stream_app.datasets import AUTO, FORMATS, EventTable
 from stream_app.errors import UserError
 from stream_app.training.settings_file import as_toml, load_config, training_settings
@@ -106,7 +106,8 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @training_options
 @click.option("--settings", type=PATH, help="With --from-topics: TOML settings of workers.")
 @connection_flags
-def command(**options: Any) -> None:
+@json_option
+def command(as_json: bool, **options: Any) -> None:
     """Train an encoder on events and write it as a bundle.
 
     Shows a comparison with popularity, decayed popularity and first-order transition counts.
@@ -134,11 +135,13 @@ def command(**options: Any) -> None:
 
     if options["threads"]:
         torch.set_num_threads(options["threads"])
-    with open_report(options["tensorboard"], as_toml(config)) as report:
+    with meanwhile(as_json), open_report(options["tensorboard"], as_toml(config)) as report:
         table = read_table(options, {name: options[name] for name in CONNECTION}, report)
         texts = read_texts(options, table, report, unseen=config.unseen_items)
         items = read_items(options["items"], table)
-        run(_job(table, texts, items, config, options), report)
+        manifest = run(_job(table, texts, items, config, options), report)
+    if as_json:
+        echo_json({"bundle": str(options["out"]), "manifest": manifest})
 
 
 def _job(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 import time
 from pathlib import Path
 from typing import Any, TextIO
@@ -13,6 +12,7 @@ import click
 import msgspec
 
 from stream_app.cli.delivery import kafka_errors
+from stream_app.cli.exit_codes import FOUND
 from stream_app.cli.options import connection_options, settings_from
 from stream_app.errors import UserError
 from stream_app.settings import Settings
@@ -23,8 +23,6 @@ from stream_app.verify.progress import Meter
 from stream_app.verify.scope import EXAMPLES, parse_partitions, parse_since
 from stream_app.verify.table import as_text
 
-FOUND = 1
-"""Exit code when something is not as promised."""
 _COLLECT_EVERY = 1_000_000
 """New objects between two garbage collections. A check makes no cycles to speak of, and looking for
 them again and again in what it keeps takes a third of its time."""
@@ -106,7 +104,8 @@ def command(
     with kafka_errors("the check was broken off"), Meter(source_topics(settings)) as meter:
         report = asyncio.run(verify(settings, scope, meter.count))
     click.echo(msgspec.json.encode(report.as_dict()).decode() if as_json else as_text(report))
-    sys.exit(0 if report.ok else FOUND)
+    if not report.ok:
+        raise click.exceptions.Exit(FOUND)
 
 
 def _lines(file: TextIO | None) -> list[str]:
@@ -121,4 +120,5 @@ def _verify_erased(settings: Settings, users: list[str], as_json: bool) -> None:
         click.echo(msgspec.json.encode([found.as_dict() for found in traces]).decode())
     else:
         click.echo("\n".join(found.as_text() for found in traces))
-    sys.exit(0 if all(found.gone for found in traces) else FOUND)
+    if not all(found.gone for found in traces):
+        raise click.exceptions.Exit(FOUND)

@@ -67,17 +67,7 @@ def start_metrics_server(
     keep the address private. Raises `MetricsServerError` when the address cannot be used.
     """
 
-    class Server(ThreadingHTTPServer):
-        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        daemon_threads = True
-
-    try:
-        server = Server((host, port), _handler({"live": live, "ready": ready}, registry))
-    except (OSError, OverflowError) as error:
-        raise MetricsServerError(
-            f"metrics port {port} on {host} cannot be opened: {error}; set another with "
-            "--metrics-port, 0 for a free one"
-        ) from error
+    server = _listen(host, port, _handler({"live": live, "ready": ready}, registry))
     bound = ip_address(str(server.server_address[0]))
     if not bound.is_loopback:
         log.warning(
@@ -85,6 +75,25 @@ def start_metrics_server(
             "reaches that address: keep it private, or set metrics_host to 127.0.0.1", bound,
         )  # fmt: skip
     return MetricsServer(server)
+
+
+def check_address(port: int, host: str) -> None:
+    """Raise `MetricsServerError` when the address cannot be used; opens it for a moment only."""
+    _listen(host, port, BaseHTTPRequestHandler).server_close()
+
+
+def _listen(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        daemon_threads = True
+
+    try:
+        return Server((host, port), handler)
+    except (OSError, OverflowError) as error:
+        raise MetricsServerError(
+            f"metrics port {port} on {host} cannot be opened: {error}; set another with "
+            "--metrics-port, 0 for a free one"
+        ) from error
 
 
 def _handler(checks: dict[str, Check], registry: CollectorRegistry) -> type[BaseHTTPRequestHandler]:

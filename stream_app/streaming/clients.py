@@ -6,9 +6,9 @@ No consumer group: whoever looks at a topic must not take partitions from the wo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import TopicPartition
@@ -23,12 +23,16 @@ from schemas import (
     REQUESTS,
     Click,
     Encoding,
+    ErasureReceipt,
     ErasureRequest,
     Impression,
     Item,
     Profile,
     Purchase,
+    Recommendation,
     RecommendationRequest,
+    RejectedMessage,
+    decode_output,
     encode,
     topic_name,
 )
@@ -38,6 +42,10 @@ from stream_app.streaming import lenient
 from stream_app.streaming.connection import client_options
 from stream_app.streaming.refusals import connected, in_words
 from stream_app.streaming.topics import missing_topics, partition_counts
+
+Message = TypeVar("Message", Recommendation, ErasureReceipt)
+"""What somebody waits for who has asked."""
+ANSWER_POLL_S = 0.05
 
 
 class EventSender:
@@ -165,6 +173,15 @@ class Follower:
         """Records that have arrived, or none after `timeout_s`; in order within a partition."""
         fetched = await self.consumer.getmany(timeout_ms=int(timeout_s * 1000))
         return [record for records in fetched.values() for record in records]
+
+    async def find(self, kind: type[Message], wanted: Callable[[Message], bool]) -> Message:
+        """Wait for a message of ours that is wanted; what something else has written is skipped."""
+        while True:
+            for record in await self.poll(ANSWER_POLL_S):
+                with suppress(RejectedMessage):
+                    message = decode_output(kind, record.value)
+                    if wanted(message):
+                        return message
 
     async def to_end(self) -> AsyncIterator[Any]:
         """The records that are there now, then stop."""

@@ -11,15 +11,17 @@ import logging
 import ssl
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import KafkaError
-from faust.auth import Credentials, OAuthCredentials, SASLCredentials, SSLCredentials
 
 from stream_app.access import AccessSettings
 from stream_app.secret import Secret
 from stream_app.settings import SettingsError
+
+if TYPE_CHECKING:
+    from faust.auth import Credentials
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +87,9 @@ def client_options(settings: AccessSettings) -> dict[str, Any]:
 
 def faust_credentials(settings: AccessSettings) -> Credentials | None:
     """The same for Faust's setting `broker_credentials`; None without TLS and login."""
+    # Here: every command makes clients, and only a worker needs Faust, which takes long to import.
+    from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
+
     tls = settings.security_protocol.endswith("SSL")
     context = _ssl_context(settings) if tls else None
     if settings.sasl_token_file:

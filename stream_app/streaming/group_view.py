@@ -13,16 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
-from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, for_code
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 
-from stream_app.streaming.probe import Partition
+from stream_app.streaming.groups import STABLE, Partition, describe_group
 
 log = logging.getLogger(__name__)
 
 ANSWER_S = 5.0
 """For connection, login and answer together; a broker that takes longer is no help to a worker."""
-STABLE = "Stable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ class GroupView:
 def view_group(client_options: Mapping[str, Any], group: str) -> GroupView:
     """Ask now; takes `ANSWER_S` at most. For a thread without an event loop."""
     try:
-        return asyncio.run(asyncio.wait_for(_describe(client_options, group), ANSWER_S))
+        return asyncio.run(asyncio.wait_for(_look(client_options, group), ANSWER_S))
     except GroupAuthorizationFailedError:
         return GroupView(answers=True)  # who it is that asks was found out by one that works
     except (KafkaError, OSError, TimeoutError) as error:
@@ -46,22 +44,11 @@ def view_group(client_options: Mapping[str, Any], group: str) -> GroupView:
         return GroupView()
 
 
-async def _describe(client_options: Mapping[str, Any], group: str) -> GroupView:
+async def _look(client_options: Mapping[str, Any], group: str) -> GroupView:
     admin = AIOKafkaAdminClient(**client_options, request_timeout_ms=round(ANSWER_S * 1000))
     try:
         await admin.start()
-        (response,) = await admin.describe_consumer_groups([group])
-        code, _, state, _, _, members, *_ = response.groups[0]
-        if code:
-            raise for_code(code)()
-        return GroupView(True, _owned(members) if state == STABLE else None)
+        described = await describe_group(admin, group)
+        return GroupView(True, described.owned if described.state == STABLE else None)
     finally:
         await admin.close()
-
-
-def _owned(members: Any) -> frozenset[Partition]:
-    return frozenset(
-        (partition.topic, partition.partition)
-        for _, _, _, _, assignment in members
-        for partition in ConsumerProtocolMemberAssignment.decode(assignment).partitions()
-    )

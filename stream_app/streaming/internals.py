@@ -113,15 +113,19 @@ PRIVATE_USES = (
 )  # fmt: skip
 
 
+def wrong_versions() -> dict[str, str]:
+    """What is installed instead of the pinned release, by package."""
+    installed = {package: version(package) for package in PINNED}
+    return {package: found for package, found in installed.items() if found != PINNED[package]}
+
+
 def check_versions() -> None:
     """Raise `UserError` when another release than the pinned one is installed."""
-    for package, pinned in PINNED.items():
-        installed = version(package)
-        if installed != pinned:
-            raise UserError(
-                f"{package} {installed} is installed, but the streaming layer relies on private "
-                f"names of {pinned}: install {package}=={pinned}"
-            )
+    for package, installed in wrong_versions().items():
+        raise UserError(
+            f"{package} {installed} is installed, but the streaming layer relies on private "
+            f"names of {PINNED[package]}: install {package}=={PINNED[package]}"
+        )
 
 
 def missing_names() -> list[PrivateUse]:

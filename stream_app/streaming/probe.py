@@ -12,14 +12,12 @@ from faust.exceptions import ConsumerNotStarted
 
 from stream_app.streaming.activity import Standing
 from stream_app.streaming.coordinator import membership_of
+from stream_app.streaming.groups import Partition
 
 ATTEMPTS = 5
 """A collection may change while it is read; that it does so several times in a row is a fault."""
 
 _CHANGED = (RuntimeError, KeyError, AttributeError, AssertionError)
-
-Partition = tuple[str, int]
-"""Topic and number."""
 
 
 @dataclass(frozen=True, slots=True)

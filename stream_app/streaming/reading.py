@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+import time
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -65,11 +66,31 @@ class TopicReader:
         place = TopicPartition(topic, partition)
         return int((await self._consumer.end_offsets([place]))[place])
 
+    async def begins(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """`begin` of many partitions, asked together."""
+        found = await self._consumer.beginning_offsets([TopicPartition(*one) for one in places])
+        return {(place.topic, place.partition): int(offset) for place, offset in found.items()}
+
+    async def ends(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """`end` of many partitions, asked together."""
+        found = await self._consumer.end_offsets([TopicPartition(*one) for one in places])
+        return {(place.topic, place.partition): int(offset) for place, offset in found.items()}
+
     async def at_time(self, topic: str, partition: int, timestamp_ms: int) -> int:
         """Offset of the first record of that time or later; the end if there is none."""
         place = TopicPartition(topic, partition)
         found = (await self._consumer.offsets_for_times({place: timestamp_ms}))[place]
         return await self.end(topic, partition) if found is None else int(found.offset)
+
+    async def at_times(self, times_ms: Mapping[tuple[str, int], int]) -> dict[tuple[str, int], int]:
+        """`at_time` of many partitions, asked together."""
+        asked = {TopicPartition(*place): time_ms for place, time_ms in times_ms.items()}
+        found = await self._consumer.offsets_for_times(asked)
+        ends = await self.ends(times_ms)
+        return {
+            (place.topic, place.partition): ends[place] if at is None else int(at.offset)
+            for place, at in found.items()
+        }
 
     async def read(
         self, topic: str, partition: int, start: int, end: int
@@ -85,6 +106,32 @@ class TopicReader:
                 yield records
         finally:
             self._consumer.pause(place)
+
+    async def read_all(
+        self, ranges: Mapping[tuple[str, int], tuple[int, int]]
+    ) -> dict[tuple[str, int], list[Any]]:
+        """The records of many partitions, each from one offset to before another, read together.
+
+        For ranges that fit into memory. Raises `StalledError`.
+        """
+        found: dict[tuple[str, int], list[Any]] = {place: [] for place in ranges}
+        left = {TopicPartition(*one): end for one, (start, end) in ranges.items() if start < end}
+        for place in left:
+            self._consumer.seek(place, ranges[place][0])
+        self._consumer.resume(*left)
+        heard = time.monotonic()
+        while left:
+            for place, records in (await self._consumer.getmany(timeout_ms=200)).items():
+                heard = time.monotonic()
+                end = ranges[place][1]
+                found[place] += [record for record in records if record.offset < end]
+            done = [one for one, end in left.items() if await self._consumer.position(one) >= end]
+            self._consumer.pause(*done)
+            for place in done:
+                del left[place]
+            if left and time.monotonic() - heard > STALLED_S:
+                raise _stalled(next(iter(left)), "while several partitions were read")
+        return found
 
     async def _until(
         self, place: TopicPartition, start: int, end: int
@@ -103,10 +150,13 @@ class TopicReader:
             if moved != position:
                 heard, position = loop.time(), moved
             elif loop.time() - heard > STALLED_S:
-                raise StalledError(
-                    f"{place.topic}/{place.partition}: nothing came from the broker for "
-                    f"{STALLED_S} s at offset {position} of {end}"
-                )
+                raise _stalled(place, f"at offset {position} of {end}")
+
+
+def _stalled(place: TopicPartition, where: str) -> StalledError:
+    return StalledError(
+        f"{place.topic}/{place.partition}: nothing came from the broker for {STALLED_S} s {where}"
+    )
 
 
 async def committed_offsets(settings: Settings) -> dict[str, int]:

@@ -32,11 +32,29 @@ BROKER_MS = 15 * 60 * 1000
 often, and lets a deleted file lie for a minute."""
 PUSH_MS = 60 * 60 * 1000
 """How often a worker appends to a changelog partition from which something has to go."""
+SHORTEST_MS = 24 * 60 * 60 * 1000
+"""For which events have to be kept: until somebody has seen to workers that do not run."""
+_APPENDED = "LogAppendTime"
 _NEVER = -1
 _MOST_MS = 100 * 365 * 86_400_000
 """Kafka's default for "no limit" is more than any date."""
 
 Configs = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicProblem:
+    """A setting of a topic that is not as it must be; as text, the sentence that says so."""
+
+    topic: str
+    config: str
+    """Kafka's name of the setting."""
+    wanted: str
+    """A value with which the problem is gone."""
+    sentence: str
+
+    def __str__(self) -> str:
+        return self.sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,51 +135,71 @@ def compacted_after_ms(config: Mapping[str, str] | None) -> int | None:
     return _bounded(3 * lag_ms + int(config["delete.retention.ms"]))
 
 
-def refuse_unsafe(settings: Settings, found: Configs) -> None:
-    """Raise `TopicsError` for topic settings with which a worker would lose what it must keep."""
-    changelog = changelog_topic(settings.app_id)
-    policy = found.get(changelog, {}).get("cleanup.policy", "compact")
-    if policy != "compact":
-        raise TopicsError(
-            f"{changelog}: cleanup.policy is {policy}, which deletes the rows of users by their "
-            "age; set it to compact"
-        )
-    profiles = profiles_topic(settings)
-    policy = found.get(profiles, {}).get("cleanup.policy", "compact")
-    if policy != "compact":
-        raise TopicsError(
-            f"{profiles}: cleanup.policy is {policy}, which deletes what users say of themselves "
-            "by its age; set it to compact"
-        )
+def unsafe(settings: Settings, found: Configs) -> list[TopicProblem]:
+    """Topic settings with which a worker would lose what it must keep."""
+    changelog, profiles = changelog_topic(settings.app_id), profiles_topic(settings)
+    compacted = {
+        changelog: "which deletes the rows of users by their age",
+        profiles: "which deletes what users say of themselves by its age",
+    }
     others = [topic_name(settings.topic_prefix, topic) for topic in (REQUESTS, ERASURES)]
-    for name in (*_applied(settings), *others):
-        if "compact" in found.get(name, {}).get("cleanup.policy", "delete"):
-            raise TopicsError(
-                f"{name}: cleanup.policy is {found[name]['cleanup.policy']}, which drops all but "
-                "the last event of a user, and a worker ends at the hole; set it to delete"
-            )
+    hole = "which drops all but the last event of a user, and a worker ends at the hole"
+    deleted = dict.fromkeys((*_applied(settings), *others), hole)
+    said = []
+    for name, loses in (*compacted.items(), *deleted.items()):
+        wanted = "compact" if name in compacted else "delete"
+        policy = found.get(name, {}).get("cleanup.policy", wanted)
+        if policy != wanted if name in compacted else "compact" in policy:
+            sentence = f"{name}: cleanup.policy is {policy}, {loses}; set it to {wanted}"
+            said.append(TopicProblem(name, "cleanup.policy", wanted, sentence))
+    return said
 
 
-def problems(settings: Settings, found: Configs) -> list[str]:
-    """What is wrong with topic settings for erasure to hold, in sentences."""
+def refuse_unsafe(settings: Settings, found: Configs) -> None:
+    """Raise `TopicsError` for the first of `unsafe`."""
+    for problem in unsafe(settings, found):
+        raise TopicsError(str(problem))
+
+
+def problems(settings: Settings, found: Configs) -> list[TopicProblem]:
+    """What is wrong with topic settings for erasure to hold and for events to outlast a stop."""
     events = _applied(settings)
     requests = topic_name(settings.topic_prefix, ERASURES)
     letters = topic_name(settings.topic_prefix, DEAD_LETTERS)
-    said = [
-        f"{name}: message.timestamp.type is {found[name]['message.timestamp.type']}: the clocks of "
-        "producers decide what an erasure covers; set it to LogAppendTime"
-        for name in (*events, requests)
-        if name in found and found[name]["message.timestamp.type"] != "LogAppendTime"
-    ]
+    said = []
+    for name in (*events, requests):
+        config = found.get(name, {})
+        kind = config.get("message.timestamp.type", _APPENDED)
+        if kind != _APPENDED:
+            sentence = (
+                f"{name}: message.timestamp.type is {kind}: the clocks of producers decide what an "
+                f"erasure covers; set it to {_APPENDED}"
+            )
+            said.append(TopicProblem(name, "message.timestamp.type", _APPENDED, sentence))
+    said += [problem for name in events if (problem := _short(name, found.get(name, {})))]
     kept_ms = int(found[requests]["retention.ms"]) if requests in found else _NEVER
     for name in (*events, letters):
         lasts_ms = deleted_after_ms(found.get(name))
         if kept_ms != _NEVER and name in found and (lasts_ms is None or lasts_ms > kept_ms):
-            said.append(
+            sentence = (
                 f"{requests}: retention.ms is {kept_ms}, but {name} may hold older events, which "
                 "a worker that reads them again would not know to be erased; raise it"
             )
+            wanted = str(_NEVER if lasts_ms is None else lasts_ms)
+            said.append(TopicProblem(requests, "retention.ms", wanted, sentence))
     return said
+
+
+def _short(name: str, config: Mapping[str, str]) -> TopicProblem | None:
+    """Events that are gone before a worker could read them are lost."""
+    kept_ms = int(config.get("retention.ms", _NEVER))
+    if "delete" not in config.get("cleanup.policy", "compact") or not 0 <= kept_ms < SHORTEST_MS:
+        return None
+    sentence = (
+        f"{name}: retention.ms is {kept_ms}, less than a day: events that workers have not read "
+        "within that time, because they are stopped, are lost; raise it"
+    )
+    return TopicProblem(name, "retention.ms", str(CLICKS.retention_ms), sentence)
 
 
 def _applied(settings: Settings) -> list[str]:

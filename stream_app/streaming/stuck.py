@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from stream_app.streaming.activity import Stage
 from stream_app.streaming.group_view import GroupView
-from stream_app.streaming.probe import Partition, Snapshot, named
+from stream_app.streaming.groups import Partition
+from stream_app.streaming.probe import Snapshot, named
 
 LOOP_STALL_S = 15.0
 """A loop that is silent for longer has missed three heartbeats of a default session."""

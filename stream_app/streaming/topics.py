@@ -237,19 +237,33 @@ def checked(
     `counts` are those of `describe`. Raises `TopicsError` naming every missing topic or unequal
     count.
     """
-    passed_over = {topic_name(settings.topic_prefix, topic) for topic in without}
-    wanted = {spec.name for spec in specs(settings, 1)} - passed_over
-    missing = [name for name in wanted if name not in counts]
-    if missing:
-        raise missing_topics(settings, sorted(missing))
-    names = {topic_name(settings.topic_prefix, topic) for topic in USER_TOPICS} - passed_over
-    user_topics = {
-        name: counts[name] for name in (*sorted(names), changelog_topic(settings.app_id))
-    }
+    if missing := missing_names(settings, counts, without=without):
+        raise missing_topics(settings, missing)
+    user_topics = user_counts(settings, counts, without=without)
     if len(set(user_topics.values())) != 1:
         listed = ", ".join(f"{name} has {count}" for name, count in user_topics.items())
         raise TopicsError(f"topics keyed by user must have one number of partitions, but {listed}")
     return next(iter(user_topics.values()))
+
+
+def missing_names(
+    settings: Settings, counts: Mapping[str, int], *, without: Collection[Topic] = ()
+) -> list[str]:
+    """Topics that are not there, those `without` left out."""
+    passed_over = {topic_name(settings.topic_prefix, topic) for topic in without}
+    wanted = {spec.name for spec in specs(settings, 1)} - passed_over
+    return sorted(wanted - counts.keys())
+
+
+def user_counts(
+    settings: Settings, counts: Mapping[str, int], *, without: Collection[Topic] = ()
+) -> dict[str, int]:
+    """Partitions of the topics keyed by user, of those that are there; all must have the same."""
+    named = {
+        topic_name(settings.topic_prefix, topic) for topic in USER_TOPICS if topic not in without
+    }
+    keyed = (*sorted(named), changelog_topic(settings.app_id))
+    return {name: counts[name] for name in keyed if name in counts}
 
 
 def missing_topics(settings: Settings, names: Iterable[str]) -> TopicsError:
@@ -294,6 +308,18 @@ def not_for_workers(settings: Settings) -> tuple[Topic, ...]:
     """Topics that a worker with these settings neither reads nor writes, and needs no right to."""
     unread = (IMPRESSIONS,) if impressions_topic(settings) is None else ()
     return unread if settings.decisions else (*unread, DECISIONS)
+
+
+def consumed_topics(settings: Settings) -> tuple[str, ...]:
+    """Names of the topics that the workers' group shares and commits."""
+    impressions = impressions_topic(settings)
+    return (
+        *source_topics(settings),
+        profiles_topic(settings),
+        *([impressions] if impressions else []),
+        topic_name(settings.topic_prefix, REQUESTS),
+        topic_name(settings.topic_prefix, ERASURES),
+    )
 
 
 def source_topics(settings: Settings) -> dict[str, type[Click] | type[Purchase]]:

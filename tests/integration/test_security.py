@@ -428,6 +428,16 @@ def test_the_listed_acls_are_enough(secured: Secured, start) -> None:
     assert f"   2 {shared.topic_prefix}clicks\n" in listed
     wants_all = replace(by_role["worker"], filters="bought,clicked,shown:1h")
     worker = start(wants_all).wait_until_ready()
+    secured.run(wants_all, "doctor", "--check", "permissions")
+    checks = [f"--check={name}" for name in ("permissions", "topic-settings", "group", "clock")]
+    told = secured.run(by_role["subscriber"], "doctor", *checks, fails=1).stdout
+    assert "not checked  topic-settings: the brokers do not tell the settings of topics" in told
+    assert "not checked  group: " in told
+    assert f"User:subscriber may not Read the topic {shared.topic_prefix}clicks" in told
+    grant = "--add --allow-principal User:subscriber --operation Write --topic"
+    assert f"{grant} {shared.topic_prefix}recommendations" in told
+    assert f"--operation Read --group {shared.app_id}\n" in told
+    assert f"Read the topic {shared.topic_prefix}recommendations" not in told
     poison = '{"user_id": "ann", "item_id": "318", "timestamp_ms": 4102444800000}\n'
     secured.run(by_role["producer"], "produce", given=EVENT + poison)
     shown = secured.run(by_role["subscriber"], "tail", "--from-start", "--count", "1").stdout
@@ -448,6 +458,7 @@ def test_the_listed_acls_are_enough(secured: Secured, start) -> None:
     assert "or let this user describe them" in refused
     assert worker.terminate() == 0
     secured.run(by_role["checker"], "verify")
+    assert "every worker has left" in secured.run(by_role["checker"], "status", fails=1).stdout
     refused = secured.run(by_role["subscriber"], "produce", given=EVENT, fails=2).stderr
     assert "ClusterAuthorizationFailedError" in refused  # no topic at all that it may write
     refused = secured.run(by_role["producer"], "tail", fails=2).stderr

@@ -44,6 +44,12 @@ def test_help_lists_every_command() -> None:
         assert about.split(".")[0][:20] in shown
 
 
+def test_the_readme_lists_every_command() -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    rows = [f"| `{name}` | {about} |" for name, (_, about) in sorted(COMMANDS.items())]
+    assert "\n".join(rows) in readme
+
+
 def test_an_unknown_command_is_named() -> None:
     result = run("wroker")
     assert result.returncode == 2

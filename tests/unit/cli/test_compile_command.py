@@ -109,7 +109,7 @@ def test_speed_is_told_by_batch_and_precision(bundle):
     assert result.output.splitlines()[0].split()[:3] == ["backend", "precision", "batch"]
     assert len(result.output.splitlines()) == 5
     result = run(benchmark, "encoder", bundle, *few, "--precisions", "fp16", "--json")
-    rows = [json.loads(line) for line in result.output.splitlines()]
+    rows = json.loads(result.output)
     assert [(row["backend"], row["precision"], row["batch"]) for row in rows] == [
         ("onnxruntime-cpu", "fp16", 1),
         ("onnxruntime-cpu", "fp16", 8),

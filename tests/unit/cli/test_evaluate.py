@@ -4,12 +4,14 @@ import csv
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
 from stream_app.cli.evaluate import command
 from stream_app.errors import UserError
 from stream_app.evaluation.counts import Popular
+from stream_app.evaluation.result import Result as Outcome
 from stream_app.evaluation.result import read_json
 from stream_app.training.config import TrainingConfig
 
@@ -52,10 +54,11 @@ def test_methods_and_lists_from_elsewhere_end_in_one_report(events: Path, tmp_pa
     counts = tmp_path / "kept" / "transitions.jsonl"
     again = evaluate(
         "--data", events, "--methods", "none", "--k", "5",
-        "--lists", f"counts={counts}", "--json", tmp_path / "a.json",
+        "--lists", f"counts={counts}", "--json", "-",
     )  # fmt: skip
     assert again.exit_code == 0, again.output
-    kept = read_json(tmp_path / "a.json").value("counts", "hr@5")
+    shown = msgspec.json.decode(again.stdout, type=Outcome)  # and nothing else is on stdout
+    kept = shown.value("counts", "hr@5")
     assert kept == result.value("transitions", "hr@5")
     assert [one.name for one in result.methods] == ["popular", "transitions", "item-knn", "theirs"]
     assert (result.value("transitions", "hr@5"), result.value("theirs", "hr@5")) == (1, 1 / 8)

@@ -8,9 +8,10 @@ import pytest
 from click.testing import CliRunner, Result
 from prometheus_client import CollectorRegistry
 
-from stream_app.cli.health import ask, command
+from stream_app.cli.health import command
 from stream_app.demo.session import free_port
 from stream_app.errors import UserError
+from stream_app.observability.health import ask
 from stream_app.observability.server import MetricsServer, start_metrics_server
 from stream_app.settings import Settings
 

@@ -97,16 +97,17 @@ def test_a_changelog_without_a_lag_is_compacted_by_its_segments() -> None:
             ["shop.clicks may", "shop.purchases may", "shop.dead-letters may"],
         ),
         ("shop.recommendations", {"retention.ms": "-1"}, []),
+        ("shop.clicks", {"retention.ms": str(DAY_MS // 24)}, ["shop.clicks: retention.ms is"]),
     ],
 )
-def test_settings_that_break_an_erasure_are_named(
+def test_settings_that_break_an_erasure_or_lose_events_are_named(
     topic: str, changes: dict[str, str], said: list[str]
 ) -> None:
     found = as_created()
     found[topic] |= changes
     told = problems(SETTINGS, found)
     assert len(told) == len(said)
-    assert all(part in sentence for part, sentence in zip(said, told, strict=True))
+    assert all(part in str(problem) for part, problem in zip(said, told, strict=True))
 
 
 def test_an_erasures_topic_that_keeps_for_ever_outlasts_everything() -> None:
@@ -139,7 +140,8 @@ def test_impressions_must_be_kept_like_events_where_rows_are_made_of_them() -> N
     found["shop.impressions"] |= {"message.timestamp.type": "CreateTime", "retention.ms": "-1"}
     assert problems(SETTINGS, found) == []
     told = problems(shown, found)
-    assert ["shop.impressions: message.ti" in told[0], "impressions may hold" in told[1]] == [1, 1]
+    assert "shop.impressions: message.ti" in str(told[0])
+    assert "impressions may hold" in str(told[1])
     found["shop.impressions"]["cleanup.policy"] = "compact"
     refuse_unsafe(SETTINGS, found)
     with pytest.raises(TopicsError, match=r"shop\.impressions: cleanup\.policy is compact"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     torch.set_num_threads(1)
     out = tmp_path_factory.mktemp("text") / "encoder"
-    result = CliRunner().invoke(command, ["export", "--out", str(out)], catch_exceptions=False)
+    result = CliRunner().invoke(
+        command, ["export", "--out", str(out), "--json"], catch_exceptions=False
+    )
     assert result.exit_code == 0, result.output
-    assert "licence Apache-2.0" in result.output
+    assert json.loads(result.stdout)["meta"]["licence"] == "Apache-2.0"
     return out

@@ -1,6 +1,7 @@
 """`stream-app train` from end to end on a small stream, and what it says when it cannot."""
 
 import csv
+import json
 import struct
 import sys
 import tomllib
@@ -43,10 +44,11 @@ def test_events_become_a_measured_bundle(tmp_path: Path) -> None:
     events = write_events(tmp_path / "events.csv", users=60)
     result = train(
         "--events", events, "--out", tmp_path / "bundle", "--name", "markov", "--version", "1",
-        "--train-fraction", "0.8", "--tensorboard", tmp_path / "logs", *SIZES, *HURRY,
+        "--train-fraction", "0.8", "--tensorboard", tmp_path / "logs", *SIZES, *HURRY, "--json",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    assert "transition counts" in result.output
+    assert "transition counts" in result.stderr
+    assert json.loads(result.stdout)["manifest"]["name"] == "markov"
     bundle = load_bundle(tmp_path / "bundle")
     manifest = bundle.manifest
     assert manifest.release == "markov@1"
