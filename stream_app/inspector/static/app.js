@@ -91,12 +91,12 @@ function show(moved) {
   const [first, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
   const [make, link] = VIEWS[first] ?? VIEWS[""];
   shown?.close?.();
-  page.live.watch(null);
   for (const one of at("views").querySelectorAll("a")) {
     if (one.dataset.view === link) one.setAttribute("aria-current", "page");
     else one.removeAttribute("aria-current");
   }
   shown = make(page, decoded(rest.join("/")));
+  page.live.watch(shown.user ?? null);
   const heading = h("h1", { tabindex: "-1" });
   at("main").replaceChildren(heading, shown.root);
   page.entitle(shown.title);

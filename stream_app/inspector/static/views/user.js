@@ -1,6 +1,6 @@
 // One user: their list with reasons beside what they did; and what a click changes.
 
-import { get, post } from "../api.js";
+import { Failure, get, post } from "../api.js";
 import { inWords } from "../diff.js";
 import { facts, h, panel, waiting } from "../dom.js";
 import { clock, count, ms, plain } from "../format.js";
@@ -13,17 +13,15 @@ import { itemSearch } from "./items.js";
 const LATE_MS = 5000;
 /** What an event from the page did stays told for so long, also where others follow at once. */
 const KEPT_MS = 8000;
+/** Between two questions about a user to whom much happens: reasons cost the worker time. */
+const REST_MS = 300;
 
 export function userView(page, userId) {
-  const view = new UserView(page, userId);
-  page.live.watch(userId);
-  view.refresh();
-  return view;
+  return new UserView(page, userId);
 }
 
 class UserView {
   #page;
-  #userId;
   #history = new History();
   #recommended = null;
   #about = h("div", {});
@@ -33,12 +31,13 @@ class UserView {
   #sent = null;
   #made = null;
   #answer = null;
-  #asked = 0;
+  #asking = false;
+  #again = false;
   #closed = false;
 
   constructor(page, userId) {
     this.#page = page;
-    this.#userId = userId;
+    this.user = userId;
     this.title = `User ${userId}`;
     this.root = h("div", {}, this.#problem, this.#about, this.#body);
     if (page.overview) this.overview(page.overview);
@@ -69,18 +68,27 @@ class UserView {
       [h("span", { class: "grow" }, item.title), ...actions(item, act)], found));
   }
 
+  /** One question at a time: lists may come faster than they are explained. */
   async refresh() {
-    if (!this.#recommended) return;
-    const mine = ++this.#asked;
-    let user;
-    try {
-      user = await get(["users", this.#userId], { lang: this.#page.language });
-    } catch (failure) {
-      if (mine === this.#asked && !this.#closed) this.#fail(failure);
-      return;
+    this.#again = true;
+    if (!this.#recommended || this.#asking) return;
+    this.#asking = true;
+    while (this.#again && !this.#closed) {
+      this.#again = false;
+      await this.#ask();
+      if (this.#again) await new Promise((done) => setTimeout(done, REST_MS));
     }
-    if (mine !== this.#asked || this.#closed) return;
-    this.#show(user);
+    this.#asking = false;
+  }
+
+  async #ask() {
+    try {
+      const user = await get(["users", this.user], { lang: this.#page.language });
+      if (!this.#closed) this.#show(user);
+    } catch (failure) {
+      if (!(failure instanceof Failure)) throw failure;
+      if (!this.#closed) this.#fail(failure);
+    }
   }
 
   #fail(failure) {
@@ -117,7 +125,7 @@ class UserView {
 
   /** A new list of this user was sent. */
   list(list) {
-    if (list.user_id !== this.#userId) return;
+    if (list.user_id !== this.user) return;
     if (this.#sent !== null) {
       this.#made = { when: `after ${ms(performance.now() - this.#sent)}`, own: true };
       this.#sent = null;
@@ -132,7 +140,7 @@ class UserView {
     this.#sent = sent;
     this.#say(`${action === "click" ? "Click" : "Purchase"} of ${item.title} sent …`);
     try {
-      await post(["users", this.#userId, "events"], { item_id: item.item_id, action });
+      await post(["users", this.user, "events"], { item_id: item.item_id, action });
     } catch (failure) {
       this.#sent = null;
       this.#say(`Not sent. ${failure.message} ${failure.hint ?? ""}`);
