@@ -246,6 +246,36 @@ def test_text_has_contrast_and_controls_have_names(page, theme) -> None:
     page.get_by_label("Theme").select_option("auto")
 
 
+def test_each_failure_is_said_plainly(place, browser) -> None:
+    settings, _ = place
+    page = browser.new_page()
+    banner, said = page.locator("#banner"), page.locator(".said")
+    try:
+        page.goto(f"http://127.0.0.1:{settings.inspector_port}/#/user/ann")
+        buy = page.locator(".list > li").first.get_by_role("button", name="Buy")
+        page.route("**/events", lambda route: route.fulfill(status=202, json={}))
+        buy.click()
+        expect(said).to_contain_text("no list has come after 5.0 s", timeout=10_000)
+        page.route("**/events", lambda route: route.fulfill(status=403, json={"error": "Closed."}))
+        buy.click()
+        expect(said).to_have_text("Not sent. Closed.")
+        busy = {"status": 503, "headers": {"Retry-After": "0"}}
+        page.route("**/items/1", lambda route: route.fulfill(**busy), times=2)
+        show(page, "#/item/1")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Toy Story (1995)")
+        show(page, "#/item/none")
+        expect(page.locator("main .failure")).to_contain_text("none")
+        page.route("**/live", lambda route: route.abort())
+        page.reload()
+        expect(banner).to_contain_text("its stream is closed or full")
+        page.route("**/overview", lambda route: route.fulfill(status=401, json={}))
+        expect(banner).to_contain_text("wants its token")
+        page.unroute_all()
+        expect(banner).to_be_hidden(timeout=10_000)
+    finally:
+        page.close()
+
+
 def test_a_worker_without_writes_has_no_buttons_and_its_page_outlives_it(
     place, browser, tmp_path
 ) -> None:
