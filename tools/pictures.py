@@ -10,8 +10,10 @@ committed.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -36,7 +38,7 @@ def demo() -> Iterator[str]:
     """The address of the inspector of a demo that streams."""
     process = subprocess.Popen(
         [sys.executable, "-m", "stream_app", *DEMO],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
     try:
         assert process.stdout is not None
@@ -48,7 +50,7 @@ def demo() -> Iterator[str]:
                 return
         sys.exit(f"the demo ended without an inspector:\n{''.join(said)}")
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)  # its worker as well
         process.wait(60)
 
 

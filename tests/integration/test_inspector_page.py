@@ -111,6 +111,8 @@ def test_a_list_stands_beside_the_history_with_reasons_in_two_languages(page) ->
     page.get_by_label("Reasons").select_option("zh")
     expect(first.locator(".reason")).to_have_text(re.compile(r"[\u4e00-\u9fff]"))
     expect(first.locator(".reason")).to_have_attribute("lang", "zh")
+    page.reload()  # the choice is kept
+    expect(first.locator(".reason")).to_have_text(re.compile(r"[\u4e00-\u9fff]"))
     page.get_by_label("Reasons").select_option("en")
     expect(first.locator(".reason")).to_have_text(english)
 
