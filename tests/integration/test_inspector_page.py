@@ -123,7 +123,7 @@ def test_a_purchase_changes_list_and_history_and_says_after_how_long(page) -> No
     title = second.locator(".title").inner_text()
     second.get_by_role("button", name=f"Buy {title}").click()
     expect(page.locator(".said")).to_have_text(
-        re.compile(r"New list after [\d.]+ m?s: .*(new|rose|fell|left)")
+        re.compile(r"New list after [\d.]+ m?s \(on this page .*\): .*(new|rose|fell|left)")
     )
     expect(page.locator(".history > li").first).to_contain_text(title)
     expect(page.locator(".left")).to_contain_text(title)  # what is bought is not recommended

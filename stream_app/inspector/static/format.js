@@ -20,7 +20,7 @@ export function rate(value) {
 /** Milliseconds, as "4.2 ms", "23 ms" or "1.3 s". */
 export function ms(value) {
   if (value === null || value === undefined) return NONE;
-  if (value < 10) return `${value.toFixed(1)} ms`;
+  if (value < 10 && !Number.isInteger(value)) return `${value.toFixed(1)} ms`;
   if (value < 1000) return `${Math.round(value)} ms`;
   return seconds(value / 1000);
 }

@@ -127,7 +127,10 @@ class UserView {
   list(list) {
     if (list.user_id !== this.user) return;
     if (this.#sent !== null) {
-      this.#made = { when: `after ${ms(performance.now() - this.#sent)}`, own: true };
+      const seen = ms(performance.now() - this.#sent);
+      const when = list.freshness_ms === null
+        ? `after ${seen}` : `after ${ms(list.freshness_ms)} (on this page after ${seen})`;
+      this.#made = { when, own: true };
       this.#sent = null;
     } else {
       this.#made ??= { when: `at ${clock(list.made_ms)}`, own: false };
