@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 import time
 from contextlib import nullcontext, suppress
@@ -67,6 +68,9 @@ def command(
         raise UserError(
             f"the demo needs {error.name}: pip install 'stream-app[demo]', or `make demo`"
         ) from None
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # leave nothing behind
     logging.set_up("error", user_ids=True)  # there are no people behind MovieLens's numbers here
     notes = Console(stderr=True, quiet=headless)
     notes.print("reading MovieLens, warming up the baselines ...")
@@ -99,7 +103,7 @@ def command(
 
 
 def _stay(inspector: str) -> None:
-    """Until Ctrl-C."""
+    """Until Ctrl-C, or SIGTERM."""
     click.echo(f"Inspector: {inspector}   (Ctrl-C ends)")
     with suppress(KeyboardInterrupt):
         while True:

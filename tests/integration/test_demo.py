@@ -10,6 +10,8 @@ import sys
 import urllib.request
 from contextlib import nullcontext
 
+import psutil
+import pytest
 from click.testing import CliRunner
 
 from stream_app.cli.demo import command
@@ -37,7 +39,8 @@ def test_headless_prints_one_line_of_json_with_nothing_lost() -> None:
         assert 0 <= figures[name] <= 1
 
 
-def test_it_prints_lines_and_a_summary_and_stays_until_it_is_interrupted() -> None:
+@pytest.mark.parametrize("to_all", [True, False], ids=["Ctrl-C", "SIGTERM"])
+def test_it_prints_lines_and_a_summary_and_stays_until_it_is_stopped(to_all: bool) -> None:
     demo = subprocess.Popen(
         [sys.executable, "-m", "stream_app", "demo", "--events", "300", "--stay"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -58,9 +61,15 @@ def test_it_prints_lines_and_a_summary_and_stays_until_it_is_interrupted() -> No
             users = json.load(response)["users"]
         assert users
         assert users[0]["last_item"]["title"] != users[0]["last_item"]["item_id"]
-        os.killpg(demo.pid, signal.SIGINT)
+        started = psutil.Process(demo.pid).children(recursive=True)
+        assert len(started) >= 2  # a broker and a worker
+        if to_all:
+            os.killpg(demo.pid, signal.SIGINT)
+        else:
+            demo.send_signal(signal.SIGTERM)
         _, notes = demo.communicate(timeout=60)
         assert demo.returncode == 0, notes
+        assert not psutil.wait_procs(started, timeout=30)[1]
         assert f"Inspector: {address}" in notes  # also while it streams
     finally:
         demo.kill()
