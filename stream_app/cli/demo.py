@@ -68,9 +68,7 @@ def command(
         raise UserError(
             f"the demo needs {error.name}: pip install 'stream-app[demo]', or `make demo`"
         ) from None
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # leave nothing behind
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave nothing behind
     logging.set_up("error", user_ids=True)  # there are no people behind MovieLens's numbers here
     notes = Console(stderr=True, quiet=headless)
     notes.print("reading MovieLens, warming up the baselines ...")
@@ -107,7 +105,7 @@ def _stay(inspector: str) -> None:
     click.echo(f"Inspector: {inspector}   (Ctrl-C ends)")
     with suppress(KeyboardInterrupt):
         while True:
-            time.sleep(3600)
+            time.sleep(0.5)  # a signal that comes right before a long sleep would wait for its end
 
 
 def require_example(*paths: Path) -> None:

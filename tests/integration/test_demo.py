@@ -45,6 +45,7 @@ def test_it_prints_lines_and_a_summary_and_stays_until_it_is_stopped(to_all: boo
         [sys.executable, "-m", "stream_app", "demo", "--events", "300", "--stay"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True,  # so that Ctrl-C can be sent as a terminal does: to all of them
+        env={**os.environ, "PYTHONFAULTHANDLER": "1"},
     )  # fmt: skip
     try:
         assert demo.stdout is not None
@@ -67,12 +68,22 @@ def test_it_prints_lines_and_a_summary_and_stays_until_it_is_stopped(to_all: boo
             os.killpg(demo.pid, signal.SIGINT)
         else:
             demo.send_signal(signal.SIGTERM)
-        _, notes = demo.communicate(timeout=60)
+        notes = _notes_at_the_end(demo, started)
         assert demo.returncode == 0, notes
         assert not psutil.wait_procs(started, timeout=30)[1]
         assert f"Inspector: {address}" in notes  # also while it streams
     finally:
         demo.kill()
+
+
+def _notes_at_the_end(demo: subprocess.Popen[str], started: list[psutil.Process]) -> str:
+    """What it has printed on stderr; fails with where it stands when it does not end."""
+    try:
+        return demo.communicate(timeout=60)[1]
+    except subprocess.TimeoutExpired:
+        left = [(one.pid, one.name()) for one in started if one.is_running()]
+        demo.send_signal(signal.SIGABRT)
+        raise AssertionError(f"{left} run\n{demo.communicate(timeout=20)[1]}") from None
 
 
 def test_without_a_worker_it_gives_up_and_audits(settings, monkeypatch) -> None:

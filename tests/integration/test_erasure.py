@@ -236,5 +236,6 @@ def test_a_dead_letter_from_before_is_not_replayed_into_a_new_history(
 
 def verify(settings: Settings) -> None:
     """The checker finds nothing wrong."""
+    wait_for(lambda: bool(committed(settings)), "a first commit")
     checked = command(settings, "verify")
     assert checked.returncode == 0, checked.stdout + checked.stderr
