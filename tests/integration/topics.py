@@ -103,11 +103,14 @@ def applied_events(settings: Settings) -> int:
 
 
 def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = 60) -> None:
-    """Poll until something holds."""
+    """Poll until something holds, and leave half of the time to what is waited for."""
     deadline = time.monotonic() + timeout_s
-    while not condition():
+    while True:
+        began = time.monotonic()
+        if condition():
+            return
         assert time.monotonic() < deadline, f"not in {timeout_s} s: {what}"
-        time.sleep(0.1)
+        time.sleep(max(0.1, time.monotonic() - began))
 
 
 def erase(settings: Settings, *users: str) -> list[Any]:
