@@ -149,7 +149,8 @@ class Explainer:
         size = len(self._catalog)
         parts = score_parts(self._scorers, user, wanted.items, size)[:, 0]
         chosen_from = considered(self._pipeline, user, size)
-        forbidden = name_excluding(forbidding(self._pipeline, user), self._rules, size)
+        forbidden = forbidding(self._pipeline, user, wanted.items)
+        forbidden = name_excluding(forbidden, self._rules, wanted.items, size)
         rules = self._effects(user, whole.items)
         yield  # from here on only items that the catalogue had until here are asked for
         left_out = None
