@@ -65,14 +65,16 @@ class InspectedWorker:
 
     async def rows(self, users: Sequence[bytes]) -> list[Row]:
         """What is held of users, in their order. Raises `UnreachableError`."""
-        found = await self._on_loop(self._read(users), PATIENCE_S)
+        silence = "the worker's event loop has not answered"
+        found = await self._on_loop(self._read(users), PATIENCE_S, silence)
         return [self._row(user, *held) for user, held in zip(users, found, strict=True)]
 
     async def publish(self, *, purchase: bool, user: bytes, value: bytes) -> tuple[str, int, int]:
         """Send an event of a user; topic, partition and offset. Raises `UnreachableError`."""
         topic, partition = self._topics[purchase], self._partition_of(user)
+        work, silence = self._send(topic, partition, user, value), "Kafka has not taken the event"
         try:
-            offset = await self._on_loop(self._send(topic, partition, user, value), DELIVERY_S)
+            offset = await self._on_loop(work, DELIVERY_S, silence)
         except (PublisherStopped, KafkaError) as error:
             raise UnreachableError(f"Kafka does not take the event: {error!r}") from None
         return topic, partition, offset
@@ -109,7 +111,10 @@ class InspectedWorker:
             return Row(partition, here, problem="the user's erasure is not done yet")
         return Row(partition, here, state)
 
-    async def _on_loop(self, work: Coroutine[Any, Any, Result], patience_s: float) -> Result:
+    async def _on_loop(
+        self, work: Coroutine[Any, Any, Result], patience_s: float, silence: str
+    ) -> Result:
+        """What `work` returns; raises `UnreachableError`, with `silence` when it takes too long."""
         loop = self._loop()
         if loop is None or not loop.is_running():
             work.close()
@@ -119,6 +124,4 @@ class InspectedWorker:
             async with asyncio.timeout(patience_s):
                 return await future
         except TimeoutError:
-            raise UnreachableError(
-                f"the worker's event loop has not answered within {patience_s:.0f} s"
-            ) from None
+            raise UnreachableError(f"{silence} within {patience_s:.0f} s") from None

@@ -23,7 +23,7 @@ async def group(cluster: Cluster, _: Clock) -> list[Finding]:
     seen = await read_group(settings, name)
     if seen.protocol not in ("", CONSUMER):
         return [_foreign(cluster, f"the group {name} is one of the protocol {seen.protocol!r}")]
-    if seen.state == STABLE and (others := await foreign_members(settings, name)):
+    if seen.state == STABLE and (others := foreign_members(seen, consumed_topics(settings))):
         return [_foreign(cluster, f"members of the group {name} read other topics: {others[0]}")]
     describe = cluster.tool(RESET, f"--describe --group {name}")
     status = await look(settings)

@@ -10,7 +10,7 @@ from stream_app.reasons import Explanation, Sentences, Steps
 from stream_app.reasons.result import Cause, ExplainedItem
 from stream_app.recommender import Recommender
 from stream_app.releases import Releases
-from stream_app.users.actions import ACTIONS, OTHER
+from stream_app.users.actions import action_name
 from stream_app.users.profile import profile_of
 from stream_app.users.state import UserState, events_of
 
@@ -50,7 +50,7 @@ def history(recommender: Recommender, state: UserState, most: int | None = None)
     ids = [None if place < 0 else catalog.ids[place] for place in places]
     actions, times = events["action"].tolist(), events["timestamp_ms"].tolist()
     return [
-        _event(recommender, item_id, ACTIONS[action if action < len(ACTIONS) else OTHER], at_ms)
+        _event(recommender, item_id, action_name(action), at_ms)
         for item_id, action, at_ms in zip(ids, actions, times, strict=True)
     ]
 

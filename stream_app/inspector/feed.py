@@ -139,6 +139,8 @@ class Feed:
         ]
 
     def _note(self, now_ms: int, users: list[bytes]) -> None:
+        if not users:
+            return
         self._users.append((now_ms, users))
         self._held += len(users)
         while self._held - len(self._users[0][1]) >= RECENT_USERS:
@@ -148,7 +150,8 @@ class Feed:
         """What is said here of users who were erased goes too."""
         for _ in range(len(self._users)):
             at_ms, users = self._users.popleft()
-            self._users.append((at_ms, [user for user in users if user not in erased]))
+            if left := [user for user in users if user not in erased]:
+                self._users.append((at_ms, left))
         self._held = sum(len(users) for _, users in self._users)
         for _ in range(len(self._dead)):
             letter = self._dead.popleft()

@@ -170,9 +170,13 @@ class Pages:
         if place < 0:
             raise _no_item(event.item_id)
         event = msgspec.structs.replace(event, timestamp_ms=at_ms)
-        topic, partition, offset = await self._worker.publish(
-            purchase=isinstance(event, Purchase), user=user_id.encode(), value=encode(event)
-        )
+        try:
+            topic, partition, offset = await self._worker.publish(
+                purchase=isinstance(event, Purchase), user=user_id.encode(), value=encode(event)
+            )
+        except UnreachableError as error:  # after 503 a page sends again, and this may arrive yet
+            hint = "see whether it has arrived before you send it again"
+            raise Problem(504, str(error), hint) from None
         sent = {"event_id": event.event_id, "topic": topic, "partition": partition}
         return _json({**sent, "offset": offset, "at_ms": at_ms}, status=202)
 

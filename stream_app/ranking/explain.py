@@ -87,22 +87,22 @@ def _scored(scorer: Scorer, pool: Pool) -> Floats:
     return scorer.score_parts(pool) if isinstance(scorer, Learned) else scorer.score(pool)[None]
 
 
-def forbidding(pipeline: Pipeline, user: UserBatch) -> dict[str, set[int]]:
-    """Catalogue positions that each filter forbids to the one user, by the name of the filter.
+def forbidding(pipeline: Pipeline, user: UserBatch, items: Indices) -> dict[str, set[int]]:
+    """Which of `items` `[m]` each filter forbids to the one user, by the name of the filter.
 
     What the catalogue forbids to all, delisted or not available now, is under `UNAVAILABLE`; what
-    the user's terms forbid, under `NOT_ALLOWED`.
+    the user's terms forbid, under `NOT_ALLOWED`. Items are catalogue positions.
     """
+    closed = _closed(pipeline, user, items)
+    return {name: set(items[mask].tolist()) for name, mask in closed.items()}
+
+
+def _closed(pipeline: Pipeline, user: UserBatch, items: Indices) -> dict[str, NDArray[np.bool_]]:
+    """`forbidding` as masks over `items` `[m]`: most of a large catalogue may be forbidden."""
     stages = pipeline.stages
-    found = {one.name: set(one.forbidden(user)[1].tolist()) - {NONE} for one in stages.filters}
-    available = stages.catalog.available
-    if available is not None:
-        closed = np.flatnonzero(~available[: len(stages.catalog)])
-        found[UNAVAILABLE] = set(closed.tolist())
-    if user.terms.allowed is not None:
-        outside = np.flatnonzero(~user.terms.allowed[: len(stages.catalog)])
-        found[NOT_ALLOWED] = set(outside.tolist())
-    return found
+    found = {one.name: np.isin(items, one.forbidden(user)[1]) for one in stages.filters}
+    masks = {UNAVAILABLE: stages.catalog.available, NOT_ALLOWED: user.terms.allowed}
+    return found | {name: ~mask.take(items) for name, mask in masks.items() if mask is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +126,9 @@ class Considered:
 def considered(pipeline: Pipeline, user: UserBatch, catalog_size: int) -> Considered:
     """What the list of the one user was chosen from."""
     stages = pipeline.stages
-    forbidden = set().union(*forbidding(pipeline, user).values())
-    items = _permitted(stages.sources, user, forbidden)
+    items = _permitted(pipeline, stages.sources, user)
     if len(items) < pipeline.k:
-        items = _permitted((*stages.sources, stages.last_resort), user, forbidden)
+        items = _permitted(pipeline, (*stages.sources, stages.last_resort), user)
     parts = score_parts(stages.scorers, user, items, catalog_size)[:, 0]
     parts = with_terms(parts, user.terms, items)
     scores = parts.sum(axis=0)
@@ -141,8 +140,7 @@ def considered(pipeline: Pipeline, user: UserBatch, catalog_size: int) -> Consid
 def proposed(pipeline: Pipeline, user: UserBatch) -> Indices:
     """What sources propose to the one user and filters permit, were everything allowed, `[n]`."""
     free = replace(user, terms=replace(user.terms, allowed=None))
-    forbidden = set().union(*forbidding(pipeline, free).values())
-    return _permitted(pipeline.stages.sources, free, forbidden)
+    return _permitted(pipeline, pipeline.stages.sources, free)
 
 
 def proposing(pipeline: Pipeline, user: UserBatch, item: int) -> tuple[str, ...]:
@@ -152,9 +150,12 @@ def proposing(pipeline: Pipeline, user: UserBatch, item: int) -> tuple[str, ...]
     )
 
 
-def _permitted(sources: Sequence[Source], user: UserBatch, forbidden: set[int]) -> Indices:
+def _permitted(pipeline: Pipeline, sources: Sequence[Source], user: UserBatch) -> Indices:
     items = _proposed(sources, user)
-    return items[~np.isin(items, np.array(sorted(forbidden), np.int32))]
+    closed = np.zeros(len(items), np.bool_)
+    for mask in _closed(pipeline, user, items).values():
+        closed |= mask
+    return items[~closed]
 
 
 def _proposed(sources: Sequence[Source], user: UserBatch) -> NDArray[np.int32]:

@@ -248,14 +248,14 @@ class Pipeline:
             pool.open[:, columns] = before == 0
         # These masks forbid to all alike.
         masks = {UNAVAILABLE: self._catalog.available, NOT_ALLOWED: users.terms.allowed}
-        left = int(np.count_nonzero(pool.open))
+        left = 0 if funnel is None else int(np.count_nonzero(pool.open))
         for name, mask in masks.items():
             if mask is None:
                 continue
             for columns, proposal in pool.columns():
                 pool.open[:, columns] &= mask.take(proposal.items)
-            before_mask, left = left, int(np.count_nonzero(pool.open))
             if funnel is not None:
+                before_mask, left = left, int(np.count_nonzero(pool.open))
                 funnel.keep_out(name, before_mask - left)
         if funnel is not None:
             funnel.weigh(left)

@@ -38,7 +38,7 @@ from stream_app.reasons.result import (
 from stream_app.reasons.rules import about, effects, name_excluding
 from stream_app.reasons.steps import Steps, finished
 from stream_app.rules import LiveRule
-from stream_app.users.actions import ACTIONS, OTHER
+from stream_app.users.actions import action_name
 from stream_app.users.state import HISTORY_LENGTH, UserState, events_of
 
 RINGS_A_STEP = 32
@@ -149,7 +149,8 @@ class Explainer:
         size = len(self._catalog)
         parts = score_parts(self._scorers, user, wanted.items, size)[:, 0]
         chosen_from = considered(self._pipeline, user, size)
-        forbidden = name_excluding(forbidding(self._pipeline, user), self._rules, size)
+        forbidden = forbidding(self._pipeline, user, wanted.items)
+        forbidden = name_excluding(forbidden, self._rules, wanted.items, size)
         rules = self._effects(user, whole.items)
         yield  # from here on only items that the catalogue had until here are asked for
         left_out = None
@@ -273,7 +274,7 @@ class Explainer:
             Cause(
                 place=len(events) - event,
                 item_id=None if items[event] == NONE else self._catalog.ids[items[event]],
-                action=_action(int(events["action"][event])),
+                action=action_name(int(events["action"][event])),
                 timestamp_ms=int(events["timestamp_ms"][event]),
                 contribution=_rounded(totals[event]),
                 by={
@@ -293,10 +294,6 @@ def _status(rank: int | None, filters: tuple[str, ...], candidate: bool) -> Stat
     if filters:
         return Status.FILTERED
     return Status.OUTRANKED if candidate else Status.NOT_PROPOSED
-
-
-def _action(code: int) -> str:
-    return ACTIONS[code if code < len(ACTIONS) else OTHER]
 
 
 def _rounded(value: float | np.floating) -> float:

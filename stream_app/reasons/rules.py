@@ -15,13 +15,15 @@ from stream_app.rules import LiveRule, touched, traces
 Forbidden = dict[str, set[int]]
 
 
-def name_excluding(forbidden: Forbidden, rules: Sequence[LiveRule], size: int) -> Forbidden:
-    """`forbidden` with rules named as the filters that they are."""
+def name_excluding(
+    forbidden: Forbidden, rules: Sequence[LiveRule], items: Indices, size: int
+) -> Forbidden:
+    """What is `forbidden` of `items` `[m]`, with rules named as the filters that they are."""
     found = dict(forbidden)
     outside = found.pop(NOT_ALLOWED, set())
     for one in rules:
         if one.effect == "exclude":
-            mine = set(np.flatnonzero(one.mask(size)).tolist())
+            mine = set(items[one.mask(size).take(items)].tolist())
             found[f"rule {one.rule.rule_id}"] = mine
             outside = outside - mine
     return found | {NOT_ALLOWED: outside} if outside else found

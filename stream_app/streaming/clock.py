@@ -63,6 +63,7 @@ async def read_clock(
             worker_ahead_ms=_worker(settings, stamped),
         )
         deadline = time.monotonic() + LISTEN_S
+        ends = await reader.ends(places)  # what came while those were read came before `before_ms`
         while time.monotonic() < deadline:
             before_ms = clock_ms()
             await asyncio.sleep(POLL_S)

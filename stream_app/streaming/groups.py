@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import GroupCoordinatorNotAvailableError, for_code
 
 from stream_app.settings import Settings
-from stream_app.streaming.topics import admin_client, consumed_topics
+from stream_app.streaming.topics import admin_client
 
 STABLE = "Stable"
 EMPTY = "Empty"
@@ -59,20 +60,6 @@ async def describe_group(admin: Any, group: str) -> Group:
     return Group(state, protocol, tuple(_member(*member) for member in members))
 
 
-async def foreign_members(settings: Settings, group: str) -> list[str]:
-    """Client ids and hosts of members that ask for topics which are not the workers'.
-
-    Raises as `read_group`.
-    """
-    found = await read_group(settings, group)
-    ours = set(consumed_topics(settings))
-    return [
-        f"{member.client_id} at {member.host}"
-        for member in found.members
-        if member.partitions and not ours & {topic for topic, _ in member.partitions}
-    ]
-
-
 async def read_group(settings: Settings, group: str) -> Group:
     """The same with a client of its own. Raises `NoBrokerError`, `AccessError` or `UserError`."""
     async with admin_client(settings) as admin:
@@ -80,6 +67,15 @@ async def read_group(settings: Settings, group: str) -> Group:
             return await describe_group(admin, group)
         except GroupCoordinatorNotAvailableError:
             return Group(DEAD, "", ())  # the cluster has had no group yet
+
+
+def foreign_members(group: Group, ours: Collection[str]) -> list[str]:
+    """Client ids and hosts of members that have partitions, and none of the topics `ours`."""
+    return [
+        f"{member.client_id} at {member.host}"
+        for member in group.members
+        if member.partitions and not any(topic in ours for topic, _ in member.partitions)
+    ]
 
 
 def _member(

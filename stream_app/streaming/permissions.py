@@ -84,9 +84,10 @@ def worker_rights(settings: Settings) -> list[Right]:
         CLICKS, PURCHASES, IMPRESSIONS, PROFILES, REQUESTS, ERASURES, ITEMS, SCENARIOS, EXPERIMENTS,
         RULES, ITEM_TRENDS, ITEM_VECTORS,
     )  # fmt: skip
+    inspector = settings.inspector_port and settings.inspector_writes
     writes = (
         PROFILES, RECOMMENDATIONS, DECISIONS, DEAD_LETTERS, ERASURE_RECEIPTS, ITEM_TRENDS,
-        ITEM_VECTORS,
+        ITEM_VECTORS, *((CLICKS, PURCHASES) if inspector else ()),
     )  # fmt: skip
     unused = not_for_workers(settings)
     changelog = changelog_topic(settings.app_id)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import faust
 from faust.exceptions import ConsumerNotStarted
 
+from stream_app.observability.logging import told
 from stream_app.streaming.activity import Standing
 from stream_app.streaming.coordinator import membership_of
 from stream_app.streaming.groups import Partition
@@ -53,7 +54,7 @@ class Snapshot:
     started: bool = False
     stopping: bool = False
     crashed: str = ""
-    """The error that made the application stop by itself."""
+    """The error that made the application stop by itself, as it may be logged."""
     generation: int = 0
     """Generation of the group at the last assignment; 0 until the worker has joined."""
     member: Member = field(default_factory=Member)
@@ -126,7 +127,7 @@ def loops(app: faust.App) -> dict[str, asyncio.AbstractEventLoop | None]:
 def _look(app: faust.App, sources: frozenset[str], agent: Standing) -> Snapshot:
     # The public property would create a consumer, in this thread and on its loop.
     consumer: Any = app._consumer
-    crashed = repr(app.crash_reason) if app.crash_reason else ""
+    crashed = told(app.crash_reason) if app.crash_reason else ""
     stopping = bool(app.should_stop)
     if consumer is None or consumer._thread._consumer is None or not app.started or stopping:
         return Snapshot(stopping=stopping, crashed=crashed, agent=agent)

@@ -19,6 +19,11 @@ def action_code(name: str) -> int:
     return _CODES.get(name, OTHER)
 
 
+def action_name(code: int) -> str:
+    """Name of a code; one that a later version has written counts as `other`."""
+    return ACTIONS[code if code < len(ACTIONS) else OTHER]
+
+
 def action_numbers(text: str) -> tuple[float, ...]:
     """A number for each of `ACTIONS` from text like `purchase=4 add_to_cart=2`; 1 where not given.
 

@@ -55,6 +55,7 @@ class FakeWorker:
     problem: str = ""
     seen: Seen = Seen()  # noqa: RUF009 - never changed
     fails: Exception | None = None
+    kafka_fails: Exception | None = None
 
     def __post_init__(self) -> None:
         self.engine = ThreadPoolExecutor(1)
@@ -112,8 +113,8 @@ class FakeWorker:
         return Row(0, True, state, self.problem)
 
     async def publish(self, *, purchase: bool, user: bytes, value: bytes) -> tuple[str, int, int]:
-        if self.fails is not None:
-            raise self.fails
+        if self.kafka_fails is not None:
+            raise self.kafka_fails
         self.sent.append((purchase, user, value))
         self.handle((user, value))
         return "purchases" if purchase else "clicks", 0, self._offset - 1

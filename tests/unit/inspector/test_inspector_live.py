@@ -188,6 +188,16 @@ def test_the_feed_is_bounded() -> None:
     assert feed.dead_letters == 3 * ROUNDS
 
 
+def test_users_who_were_erased_leave_nothing_in_the_feed() -> None:
+    feed = Feed()
+    for number in range(10):
+        feed.batch(batch([f"u{number}"]), ())
+        erased = Work(rows=[Outgoing("rows", 0, f"u{number}".encode(), None)])
+        erased.erasures = [(0, f"u{number}".encode(), Erasure(at_ms=1, offset=number))]
+        feed.batch(erased, ())
+    assert not feed._users
+
+
 def test_a_user_is_named_once_and_with_the_last_time() -> None:
     times = iter([1, 2, 3])
     feed = Feed(lambda: next(times))

@@ -198,6 +198,14 @@ def test_a_worker_that_does_not_answer_is_said_to(worker, inspector) -> None:
         assert "event loop" in answer.json["error"]
 
 
+def test_an_event_that_may_arrive_yet_is_not_to_be_sent_again(worker, inspector) -> None:
+    worker.kafka_fails = UnreachableError("Kafka has not taken the event within 15 s")
+    answer = call(inspector, "/api/users/ann/events", {"item_id": "item-1", "action": "purchase"})
+    assert answer.status == 504
+    assert "retry-after" not in answer.headers
+    assert "whether it has arrived" in answer.json["hint"]
+
+
 def test_what_needs_no_engine_is_shown_while_it_is_stuck(worker, inspector, monkeypatch) -> None:
     monkeypatch.setattr(engine_module, "PATIENCE_S", 0.1)
     monkeypatch.setattr(pages_module, "GLANCE_S", 0.1)

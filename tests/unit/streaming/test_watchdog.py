@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from stream_app.streaming import watchdog
 from stream_app.streaming.activity import Activity, Stage, Standing
 from stream_app.streaming.group_view import GroupView
-from stream_app.streaming.probe import Member, PartitionProgress, Snapshot
+from stream_app.streaming.probe import Member, PartitionProgress, Snapshot, snapshot
 from stream_app.streaming.pulse import Pulse
 from stream_app.streaming.stuck import LOOP_STALL_S, Cause, Finding, Limits, StuckRules
 from stream_app.streaming.watchdog import SILENCE_S, Watchdog
@@ -114,6 +115,15 @@ def test_a_start_waits_for_the_other_members(rules: StuckRules) -> None:
 def test_a_start_that_fails_and_does_not_end(rules: StuckRules) -> None:
     failed = Snapshot(stopping=True, crashed="OSError('disk')")
     assert_found(run(rules, lambda now: failed), Cause.SLOW_SHUTDOWN, 25, "OSError('disk')")
+
+
+def test_why_the_worker_failed_is_said_without_what_could_name_a_user() -> None:
+    app: Any = SimpleNamespace(
+        _consumer=None, crash_reason=ValueError("key ann"), should_stop=True, started=False
+    )
+    seen = snapshot(app, frozenset(), Standing())
+    assert "ValueError" in seen.crashed
+    assert "ann" not in seen.crashed
 
 
 def test_a_membership_that_is_no_longer_confirmed(rules: StuckRules) -> None:

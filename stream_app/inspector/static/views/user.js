@@ -146,7 +146,8 @@ class UserView {
       await post(["users", this.user, "events"], { item_id: item.item_id, action });
     } catch (failure) {
       this.#sent = null;
-      this.#say(`Not sent. ${failure.message} ${failure.hint ?? ""}`);
+      const said = failure.status === 504 ? "Perhaps not sent" : "Not sent";
+      this.#say(`${said}. ${failure.message} ${failure.hint ?? ""}`);
       return;
     }
     setTimeout(() => {
