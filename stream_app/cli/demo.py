@@ -93,6 +93,10 @@ def command(
         elif not headless:
             print_summary(Console(), figures)
         if stay:
+            click.echo(
+                "commands: stream-app status "
+                f"--bootstrap-servers {settings.bootstrap_servers} --app-id {settings.app_id}"
+            )
             _stay(inspector)
     if streamer.progress.gave_up:
         click.echo(f"stream-app: error: {streamer.progress.gave_up}", err=True)

@@ -9,8 +9,8 @@ ALL = {
     0: "done, and nothing is wrong",
     1: "the reader of its output has gone (a closed pipe); for some also an answer, see below",
     2: "wrong option, argument, setting or file; topics missing or unequal; login, certificate or "
-    "request refused by the brokers; not delivered in time. One line on stderr says which",
-    3: "no Kafka broker answers",
+    "request refused by the brokers; not delivered in time. The last line on stderr says which",
+    3: "no Kafka broker answers; to `doctor` that is a finding, as missing topics are: 1",
     70: "an error that no rule foresees: a mistake in the program, with a traceback",
     130: "interrupted by Ctrl-C (SIGINT), where that is not the way to end the command",
     143: "SIGTERM, as the first process of a container",
@@ -34,7 +34,7 @@ SOME = {
 }
 """Codes of single commands."""
 
-UNTIL_STOPPED = ("broker", "gateway", "status --watch", "tail", "traffic", "worker")
+UNTIL_STOPPED = ("broker", "demo --stay", "gateway", "status --watch", "tail", "traffic", "worker")
 """Commands that run until they are stopped: Ctrl-C or SIGTERM is their end, with 0."""
 
 

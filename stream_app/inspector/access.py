@@ -46,8 +46,11 @@ class Access:
         )
         if refused is not None:
             status, reason = refused
-            hint = "open /?token=TOKEN once" if status == 401 else f"open {self._address}"
-            return status, reason, hint
+            if status != 401:
+                return status, reason, f"open {self._address}"
+            if not self._guard.is_token(given := request.query.get(TOKEN, "")) and given:
+                reason = "this is not the token of this worker"
+            return status, reason, "open /?token=TOKEN once; it is in inspector_token_file"
         if request.path.startswith("/api/") and not is_same_origin(headers):
             return 403, "the request comes from another site", "open the page of the inspector"
         return None

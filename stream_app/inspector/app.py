@@ -41,7 +41,7 @@ def application(pages: Pages, access: Access) -> web.Application:
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         if (refused := access.refusal(request)) is not None:
-            return access.login(request) or answer_problem(*refused)
+            return access.login(request) or turned_away(request, *refused)
         if (entered := access.login(request)) is not None:
             return entered
         try:
@@ -87,6 +87,15 @@ async def index(_: web.Request) -> web.Response:
 async def static(request: web.Request) -> web.Response:
     """`GET /static/...`."""
     return _file(request.match_info["path"])
+
+
+def turned_away(request: web.Request, status: int, error: str, hint: str) -> web.Response:
+    """As `answer_problem`; for somebody who opens the page in a browser as sentences."""
+    answer = answer_problem(status, error, hint)
+    if "text/html" in request.headers.get(hdrs.ACCEPT, ""):
+        answer.text = f"The inspector does not let you in: {error}.\nTo look: {hint}.\n"
+        answer.content_type = "text/plain"
+    return answer
 
 
 def answer_problem(status: int, error: str, hint: str | None, **more: Any) -> web.Response:

@@ -30,6 +30,8 @@ def _group(status: Status) -> list[Problem]:
     if group.state in (DEAD, EMPTY):
         been = "no worker has joined" if group.state == DEAD else "every worker has left"
         what = f"{been} the group {group.group_id}: start `stream-app worker`"
+        if group.state == DEAD:
+            what += ", or name the right --app-id"
         return [Problem("no-worker", what)]
     if group.state != STABLE:
         what = f"the group {group.group_id} is moving partitions ({group.state}); look again soon"

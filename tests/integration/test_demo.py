@@ -57,6 +57,7 @@ def test_it_prints_lines_and_a_summary_and_stays_until_it_is_stopped(to_all: boo
         assert "stream: " in printed
         assert "lost, duplicated" in printed
         assert "0, 0" in printed
+        assert lines[-2].startswith("commands: stream-app status --bootstrap-servers 127.0.0.1:")
         address = lines[-1].split()[1]
         with urllib.request.urlopen(f"{address}/api/users", timeout=30) as response:
             users = json.load(response)["users"]

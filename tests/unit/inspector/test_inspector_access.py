@@ -108,7 +108,14 @@ def test_with_a_token_nobody_looks_without(closed) -> None:
         assert "?token=" in answer.json["hint"]
     wrong = {"Authorization": f"Bearer {TOKEN}x"}
     assert call(closed, "/api/overview", headers=wrong).status == 401
-    assert call(closed, "/?token=wrong").status == 401
+    assert "not the token" in call(closed, "/?token=wrong").json["error"]
+
+
+def test_a_browser_is_told_what_to_do_in_sentences(closed) -> None:
+    answer = call(closed, "/", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert answer.status == 401
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert b"open /?token=TOKEN once; it is in inspector_token_file." in answer.body
 
 
 def test_a_program_sends_the_token(closed) -> None:

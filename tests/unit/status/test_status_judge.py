@@ -51,7 +51,7 @@ def group(state: str = "Stable", *members: MemberStatus, unowned: tuple[str, ...
     ("changes", "kind", "said"),
     [
         ({"missing_topics": ["clicks"]}, "topics-missing", "stream-app topics create"),
-        (group("Dead"), "no-worker", "no worker has joined"),
+        (group("Dead"), "no-worker", "or name the right --app-id"),
         (group("Empty"), "no-worker", "every worker has left"),
         (group("PreparingRebalance", member()), "rebalancing", "look again soon"),
         (group("Stable", member(), unowned=("clicks/1",)), "unowned", "no worker has clicks/1"),

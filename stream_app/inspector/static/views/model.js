@@ -30,14 +30,16 @@ export function modelView() {
           ["runs on", overview.release.backend],
           ["made", overview.release.created_at.replace("T", " ").slice(0, 16)],
           ["age", seconds(overview.release.age_s)],
-          ["items", count(overview.release.items)],
           ["index recall", overview.recall !== null && percent(overview.recall, 1)],
           ["list length", overview.list_length],
           ["users of this worker", overview.users !== null && count(overview.users)],
           ["challengers", plain(overview.challengers)],
         ])),
         panel("Catalogue", overview.catalogue
-          ? facts(CATALOGUE.map(([field, words]) => [words, count(overview.catalogue[field])]))
+          ? facts([
+            ["items of the release, and those that joined", count(overview.release.items)],
+            ...CATALOGUE.map(([field, words]) => [words, count(overview.catalogue[field])]),
+          ])
           : nothing("No catalogue is read: lists are made of the release's items."))),
       panel("Partitions", partitions(overview)),
     ]),
