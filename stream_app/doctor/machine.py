@@ -125,23 +125,28 @@ def _unwritable(path: Path) -> str | None:
 
 
 def port(settings: Settings) -> list[Finding]:
-    """The port of metrics and health, unless a worker has it already."""
-    address = f"{settings.metrics_host}:{settings.metrics_port}"
-    try:
-        check_address(settings.metrics_port, settings.metrics_host)
-    except MetricsServerError as error:
-        if ask(settings, "live", ANSWER_S)[0]:  # ours has it
-            return []
-        return [
-            Finding(
-                check="port",
-                what=str(error),
-                why="a worker does not start",
-                fix=f"end what listens on {address}, or give the worker another port",
-                command=f"ss -ltnp 'sport = :{settings.metrics_port}'",
+    """The ports of metrics and inspector, unless a worker has them already."""
+    found = []
+    places = [("metrics", settings.metrics_host, settings.metrics_port)]
+    if settings.inspector_port:
+        places.append(("inspector", settings.inspector_host, settings.inspector_port))
+    for whose, host, number in places:
+        try:
+            check_address(number, host)
+        except MetricsServerError:
+            if ask(settings, "live", ANSWER_S)[0]:  # ours has it
+                return []
+            found.append(
+                Finding(
+                    check="port",
+                    what=f"{whose} port {number} on {host} cannot be opened",
+                    why="a worker does not start",
+                    fix=f"end what listens on {host}:{number}, or give the worker another "
+                    f"{whose}_port",
+                    command=f"ss -ltnp 'sport = :{number}'",
+                )
             )
-        ]
-    return []
+    return found
 
 
 def open_files(settings: Settings) -> list[Finding]:

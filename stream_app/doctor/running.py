@@ -11,6 +11,7 @@ from stream_app.streaming.groups import CONSUMER, STABLE, foreign_members, read_
 from stream_app.streaming.permissions import Right, missing_rights
 from stream_app.streaming.topics import catalogue_group, consumed_topics
 
+WEEK_MS = 7 * 24 * 60 * 60 * 1000
 MOST_SKEW_MS = 1000
 """Clocks that follow NTP differ by milliseconds."""
 RESET = "kafka-consumer-groups.sh"
@@ -43,7 +44,10 @@ async def group(cluster: Cluster, _: Clock) -> list[Finding]:
         elif problem.kind == "unowned":
             found.append(_foreign(cluster, problem.what))
         elif problem.kind == "lost":
-            config = cluster.configure(problem.topic or "", "retention.ms", "604800000")
+            topic = problem.topic or ""
+            kept = int(cluster.configs.get(topic, {}).get("retention.ms", 0))
+            longer = max(WEEK_MS, 2 * kept)  # never less than now: that would delete what is kept
+            config = cluster.configure(topic, "retention.ms", str(longer))
             found.append(
                 Finding(
                     check="group",

@@ -90,7 +90,7 @@ class Live:
         self._streams.discard(stream)
         if not self._streams and self._running is not None:
             self._feed.listening = False
-            self._feed.drain()
+            self._feed.drain()  # else one user's list would wait for the next page
             self._running.cancel()
             self._running = None
 

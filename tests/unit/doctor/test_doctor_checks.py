@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from stream_app.cli.doctor import as_text
+from stream_app.demo.session import free_port
 from stream_app.doctor import machine, running, topics
 from stream_app.doctor.cluster import Cluster
 from stream_app.doctor.finding import Finding, NotChecked, Report
@@ -112,3 +115,15 @@ def test_errors_come_first() -> None:
     text = as_text(report)
     assert text.startswith("error: b: large\n  why  it stops\n  fix  mend it\n\nwarning: a: small")
     assert text.endswith("found 1 error and 1 warning")
+
+
+def test_a_taken_port_of_the_inspector_is_found() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        settings = Settings(metrics_port=free_port(), inspector_port=number)
+        (found,) = machine.port(settings)
+    assert f"inspector port {number}" in found.what
+    assert "inspector_port" in found.fix
+    assert machine.port(settings) == []
