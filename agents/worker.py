@@ -48,7 +48,7 @@ from stream_app.streaming.erasures import Erasures
 from stream_app.streaming.expiry import Expiry, StreamClock
 from stream_app.streaming.group_view import view_group
 from stream_app.streaming.ownership import UserRows
-from stream_app.streaming.probe import Snapshot, loops, snapshot
+from stream_app.streaming.probe import Snapshot, loops, main_loop, snapshot
 from stream_app.streaming.publisher import Publisher, PublisherStopped
 from stream_app.streaming.purge import INTERVAL_S, Purge
 from stream_app.streaming.retention import (
@@ -188,7 +188,7 @@ def build(
         inspected = InspectedWorker(
             settings, releases, thread, rows, erasures, publisher,
             sources=sources, requests=erase, partition_of=partition_of,
-            look=look, loop=lambda: app._loop,
+            look=look, loop=partial(main_loop, app),
         )  # fmt: skip
         start_inspector(settings, inspected, feed)
     return app

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import faust
 from faust.exceptions import ConsumerNotStarted
@@ -114,12 +114,17 @@ def snapshot(app: faust.App, sources: frozenset[str], agent: Standing) -> Snapsh
     return _look(app, sources, agent)
 
 
+def main_loop(app: faust.App) -> asyncio.AbstractEventLoop | None:
+    """The event loop of a worker; None before it has started."""
+    return cast("asyncio.AbstractEventLoop | None", app._loop)
+
+
 def loops(app: faust.App) -> dict[str, asyncio.AbstractEventLoop | None]:
     """The event loops of a worker by name; None while there is none."""
     consumer: Any = app._consumer
     thread = getattr(consumer, "_thread", None)
     return {
-        "the event loop": app._loop,
+        "the event loop": main_loop(app),
         "the event loop of the consumer": getattr(thread, "thread_loop", None),
     }
 
