@@ -12,6 +12,7 @@ from agents.engine import Engine, Record, Work
 from schemas import Click, DeadLetter, Purchase, Reason, decode_output
 from stream_app.recommender import Recommender
 from stream_app.users.codec import decode_state
+from tests.engine_topics import ENGINE_TOPICS
 from tests.hostile.payloads import Sample
 
 BUNDLE = Path(__file__).parents[2] / "examples" / "movielens" / "bundle"
@@ -38,14 +39,7 @@ def make_engine(now_ms: int) -> Engine:
     return Engine(
         Recommender.load(BUNDLE, clock=lambda: now_ms),
         sources={"clicks": Click, "purchases": Purchase},
-        changelog="changelog",
-        recommendations="recommendations",
-        dead_letters="dead-letters",
-        erasures="erasures",
-        receipts="erasure-receipts",
-        requests="recommendation-requests",
-        decisions="decisions",
-        profiles="profiles",
+        **ENGINE_TOPICS,
         clock_ms=lambda: now_ms,
     )
 

@@ -28,6 +28,7 @@ from stream_app.users.codec import decode_state, encode_state
 from stream_app.users.erasure import Erasure
 from stream_app.users.ids import item_hash
 from stream_app.users.state import UserState, events_of
+from tests.engine_topics import ENGINE_TOPICS
 
 BUNDLE = Path(__file__).parents[3] / "examples" / "movielens" / "bundle"
 NOW = 1_700_000_000_000
@@ -42,14 +43,7 @@ def engine() -> Engine:
     return Engine(
         Recommender.load(BUNDLE, clock=lambda: NOW),
         sources={"clicks": Click, "purchases": Purchase},
-        changelog="changelog",
-        recommendations="recommendations",
-        dead_letters="dead-letters",
-        erasures="erasures",
-        receipts="erasure-receipts",
-        requests="recommendation-requests",
-        decisions="decisions",
-        profiles="profiles",
+        **ENGINE_TOPICS,
         holdings=lambda at_ms: (Remaining("clicks", at_ms + 1),),
         clock_ms=lambda: NOW,
     )

@@ -13,6 +13,7 @@ from schemas import Click, Purchase
 from stream_app.observability.metrics import Metrics
 from stream_app.recommender import Recommender
 from stream_app.streaming.probe import PartitionProgress, Snapshot
+from tests.engine_topics import ENGINE_TOPICS
 
 NOW_MS = 1_700_000_000_000
 
@@ -31,14 +32,7 @@ class Counted:
         self._engine = Engine(
             self.recommender,
             sources={"clicks": Click, "purchases": Purchase},
-            changelog="changelog",
-            recommendations="recommendations",
-            dead_letters="dead-letters",
-            erasures="erasures",
-            receipts="erasure-receipts",
-            requests="recommendation-requests",
-            decisions="decisions",
-            profiles="profiles",
+            **ENGINE_TOPICS,
             clock_ms=lambda: NOW_MS,
         )
         self._rows: dict[bytes, bytes | None] = {}
